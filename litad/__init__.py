@@ -1,0 +1,26 @@
+"""litad: literate automatic differentiation of plain NumPy code."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "core": "LitadError",
+    "derivatives": "gradient hessian hvp jacfwd jacrev",
+    "forward": "Dual derivative jvp",
+    "reverse": "Tape Var grad value_and_grad vjp",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'litad' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"litad.{_MODULE_OF[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
