@@ -8,7 +8,8 @@ _HOME = {
     "core": "LitadError",
     "derivatives": "gradient hessian hvp jacfwd jacrev",
     "forward": "Dual derivative jvp",
-    "reverse": "Tape Var grad value_and_grad vjp",
+    "reverse": "grad value_and_grad vjp",
+    "tape": "Tape Var",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

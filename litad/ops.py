@@ -8,15 +8,13 @@ __all__ = ['LN2', 'LN10', 'exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p
            'negative', 'positive', 'absolute', 'fabs', 'degrees', 'radians', 'sign', 'floor', 'ceil', 'trunc', 'rint',
            'add', 'subtract', 'multiply', 'divide', 'power', 'float_power', 'remainder', 'fmod', 'floor_divide',
            'maximum', 'fmax', 'minimum', 'fmin', 'where', 'hypot', 'arctan2', 'logaddexp', 'logaddexp2', 'copysign',
-           'reshape', 'transpose', 'broadcast_to', 'astype', 'getitem', 'scatter', 'concatenate', 'stack', 'reduce_sum',
-           'reduce_max', 'reduce_min', 'matmul', 'flat', 'power_in_base', 'power_in_exponent', 'chosen', 'larger',
-           'smaller', 'nonzero', 'binary', 'axes_of', 'full_shape', 'cast_to', 'scatter_add', 'repeats', 'lane_index',
-           'canonical_index', 'cut', 'kept_axes', 'shares', 'extreme', 'matmul_in_a', 'matmul_in_b']
+           'real', 'imag', 'conjugate', 'flat', 'phase', 'real_part', 'power_in_base', 'power_in_exponent', 'chosen',
+           'larger', 'smaller', 'nonzero', 'binary', 'operators', 'methods']
 
 # %% ../nbs/03_ops.ipynb #000ab0a3
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,21 +22,16 @@ import numpy as np
 from litad.core import (
     CONSTANTS,
     FUNCTIONS,
-    METHODS,
     UFUNCS,
     Box,
-    LitadError,
     Primitive,
     as_operand,
-    bilinear,
     bind,
-    cast,
     constant,
     elementwise,
     implements,
     linear,
-    no_rule,
-    unbroadcast,
+    no_out,
 )
 
 # %% ../nbs/03_ops.ipynb #a0adf0d9
@@ -76,9 +69,26 @@ def flat(t: Any) -> Any:
     return np.zeros_like(t)
 
 
+def phase(x: Any) -> Any:
+    "The conjugate of a number's sign: its sign, if it is real."
+    s = np.sign(x)
+    return np.conj(s) if s.dtype.kind == "c" else s
+
+
+def real_part(x: Any) -> Any:
+    "The real part; x itself if it is real."
+    return np.real(x) if x.dtype.kind == "c" else x
+
+
 negative = elementwise(operator.neg, lambda t: -t, name="negative")
 positive = elementwise(operator.pos, lambda t: t, name="positive")
-absolute = elementwise(np.absolute, lambda t, x: t * np.sign(x))
+absolute = Primitive(
+    "absolute",
+    np.absolute,
+    "elementwise",
+    (lambda t, x: real_part(t * phase(x)),),
+    (lambda t, x: t * phase(x),),
+)
 fabs = elementwise(np.fabs, lambda t, x: t * np.sign(x))
 degrees = elementwise(np.degrees, lambda t: t * (180 / math.pi))
 radians = elementwise(np.radians, lambda t: t * (math.pi / 180))
@@ -127,7 +137,6 @@ def larger(name: str) -> Primitive:
         getattr(np, name),
         lambda t, a, b: chosen(t, np.greater(a, b) | np.isnan(b), np.equal(a, b)),
         lambda t, a, b: chosen(t, np.less(a, b) | np.isnan(a), np.equal(a, b)),
-        masks=True,
     )
 
 
@@ -137,7 +146,6 @@ def smaller(name: str) -> Primitive:
         getattr(np, name),
         lambda t, a, b: chosen(t, np.less(a, b) | np.isnan(b), np.equal(a, b)),
         lambda t, a, b: chosen(t, np.greater(a, b) | np.isnan(a), np.equal(a, b)),
-        masks=True,
     )
 
 
@@ -149,7 +157,6 @@ where = elementwise(
     lambda t, c: np.where(c, t, 0.0),
     lambda t, c: np.where(c, 0.0, t),
     operands="c a b",
-    masks=True,
 )
 
 # %% ../nbs/03_ops.ipynb #b0003e81
@@ -163,8 +170,8 @@ hypot = elementwise(
 )
 arctan2 = elementwise(
     np.arctan2,
-    lambda t, a, b: t * (b / nonzero(a * a + b * b)),
-    lambda t, a, b: -t * (a / nonzero(a * a + b * b)),
+    lambda t, a, b: t * (b / nonzero(np.hypot(a, b))) / nonzero(np.hypot(a, b)),
+    lambda t, a, b: -t * (a / nonzero(np.hypot(a, b))) / nonzero(np.hypot(a, b)),
 )
 logaddexp = elementwise(
     np.logaddexp, lambda t, y, a: t * np.exp(a - y), lambda t, y, b: t * np.exp(b - y)
@@ -206,7 +213,8 @@ def binary(primitive: Primitive, a: Any, b: Any) -> Any:
 Box.binary = staticmethod(binary)
 
 
-def _operators(primitive: Primitive) -> tuple[Callable, Callable]:
+def operators(primitive: Primitive) -> tuple[Callable, Callable]:
+    "The methods of a binary operator: for a box on the left, and on the right."
     return (
         lambda self, other: self.binary(primitive, self, other),
         lambda self, other: self.binary(primitive, other, self),
@@ -222,419 +230,21 @@ for _name, _primitive in dict(
     mod=remainder,
     floordiv=floor_divide,
 ).items():
-    _left, _right = _operators(_primitive)
+    _left, _right = operators(_primitive)
     setattr(Box, f"__{_name}__", _left)
     setattr(Box, f"__r{_name}__", _right)
 for _name, _ufunc in dict(lt="less", le="less_equal", gt="greater", ge="greater_equal",
                           eq="equal", ne="not_equal").items():  # fmt: skip
-    setattr(Box, f"__{_name}__", _operators(UFUNCS[getattr(np, _ufunc)])[0])
+    setattr(Box, f"__{_name}__", operators(UFUNCS[getattr(np, _ufunc)])[0])
+Box.__pow__ = lambda self, other, modulus=None: (
+    self.binary(power, self, other) if modulus is None else NotImplemented
+)
 Box.__neg__ = lambda self: bind(negative, self)
 Box.__pos__ = lambda self: bind(positive, self)
 Box.__abs__ = lambda self: bind(absolute, self)
-
-# %% ../nbs/03_ops.ipynb #e87ef878
-reshape = linear(
-    np.reshape,
-    lambda t, own_shape, *, shape: np.reshape(t, own_shape),
-    lanes=lambda x, shape: np.reshape(x, (x.shape[0], *shape)),
-)
-transpose = linear(
-    np.transpose,
-    lambda t, *, axes: np.transpose(t, np.argsort(axes)),
-    lanes=lambda x, axes: np.transpose(x, (0, *[a + 1 for a in axes])),
-)
-broadcast_to = linear(
-    np.broadcast_to,
-    lambda t, own_shape, *, shape: unbroadcast(t, own_shape, t.dtype),
-    lanes=lambda x, shape: np.broadcast_to(
-        np.reshape(x, (x.shape[0],) + (1,) * (len(shape) + 1 - x.ndim) + x.shape[1:]),
-        (x.shape[0], *shape),
-    ),
-)
-astype = linear(lambda x, dtype: x.astype(dtype), lambda t, *, dtype: t, name="astype")
-
-# %% ../nbs/03_ops.ipynb #7685f4e3
-def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
-    "An axis argument as a tuple of non-negative axes; None means all."
-    if axis is None:
-        return tuple(range(ndim))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = tuple([operator.index(a) + ndim if a < 0 else operator.index(a) for a in given])
-    for a in axes:
-        if not 0 <= a < ndim:
-            raise np.exceptions.AxisError(
-                axis if not isinstance(axis, (tuple, list)) else given[0], ndim
-            )
-    if len(set(axes)) != len(axes):
-        raise ValueError("duplicate value in 'axis'")
-    return axes
-
-
-def full_shape(shape: Any, size: int) -> tuple[int, ...]:
-    "A shape argument with its -1 worked out."
-    shape = (
-        tuple(operator.index(n) for n in shape)
-        if isinstance(shape, Sequence)
-        else (operator.index(shape),)
-    )
-    if -1 in shape:
-        known = math.prod(n for n in shape if n != -1)
-        if shape.count(-1) > 1 or (known and size % known) or (not known and size):
-            raise ValueError(f"cannot reshape array of size {size} into shape {shape}")
-        shape = tuple((size // known if known else 0) if n == -1 else n for n in shape)
-    return shape
-
-# %% ../nbs/03_ops.ipynb #f0d095c1
-@implements(np.reshape)
-def _reshape(a, shape=None, order="C", copy=None, newshape=None):
-    if order != "C":
-        raise LitadError(
-            f"reshape(order={order!r})", instead="np.reshape(x.T, shape[::-1]).T for order='F'"
-        )
-    return bind(reshape, a, shape=full_shape(newshape if shape is None else shape, a.size))
-
-
-@implements(np.ravel)
-def _ravel(a, order="C"):
-    return _reshape(a, (-1,), order)
-
-
-@implements(np.transpose, np.permute_dims)
-def _transpose(a, axes=None):
-    a = as_operand(a)
-    axes = tuple(range(a.ndim))[::-1] if axes is None else axes_of(axes, a.ndim)
-    if len(axes) != a.ndim:
-        raise ValueError("axes don't match array")
-    return bind(transpose, a, axes=axes)
-
-
-@implements(np.broadcast_to)
-def _broadcast_to(array, shape, subok=False):
-    shape = shape if isinstance(shape, tuple) else tuple(np.atleast_1d(shape).tolist())
-    return bind(broadcast_to, array, shape=shape)
-
-# %% ../nbs/03_ops.ipynb #59dbf218
-@implements(np.swapaxes)
-def _swapaxes(a, axis1, axis2):
-    (i,), (j,) = axes_of(axis1, a.ndim), axes_of(axis2, a.ndim)
-    order = list(range(a.ndim))
-    order[i], order[j] = j, i
-    return _transpose(a, order)
-
-
-@implements(np.moveaxis)
-def _moveaxis(a, source, destination):
-    source, destination = axes_of(source, a.ndim), axes_of(destination, a.ndim)
-    order = [k for k in range(a.ndim) if k not in source]
-    for to, k in sorted(zip(destination, source)):
-        order.insert(to, k)
-    return _transpose(a, order)
-
-
-@implements(np.matrix_transpose)
-def _matrix_transpose(x):
-    return _swapaxes(x, -1, -2)
-
-
-@implements(np.squeeze)
-def _squeeze(a, axis=None):
-    ones = [k for k, n in enumerate(a.shape) if n == 1]
-    drop = ones if axis is None else axes_of(axis, a.ndim)
-    if any(k not in ones for k in drop):
-        raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
-    return bind(reshape, a, shape=tuple(n for k, n in enumerate(a.shape) if k not in drop))
-
-
-@implements(np.expand_dims)
-def _expand_dims(a, axis):
-    count = len(axis) if isinstance(axis, (tuple, list)) else 1
-    new = axes_of(axis, a.ndim + count)
-    rest = iter(a.shape)
-    return bind(
-        reshape, a, shape=tuple(1 if k in new else next(rest) for k in range(a.ndim + count))
-    )
-
-
-@implements(np.atleast_1d)
-def _atleast_1d(a):
-    return a if np.ndim(a) else _reshape(a, (1,))
-
-
-@implements(np.atleast_2d)
-def _atleast_2d(a):
-    return a if np.ndim(a) >= 2 else _reshape(a, (1, -1))
-
-
-@implements(np.full_like)
-def _full_like(a, fill_value, dtype=None, order="K", subok=False, shape=None):
-    return np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
-
-
-@implements(np.copy)
-def _copy(a, order="K", subok=False):
-    return a
-
-# %% ../nbs/03_ops.ipynb #aac6fce0
-def cast_to(a: Any, dtype: Any) -> Any:
-    "astype over boxes: between float types only."
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "fc":
-        raise LitadError(
-            f"astype({dtype.name}) has no derivative",
-            got=f"{a.dtype}{list(a.shape)} to {dtype.name}",
-            rule="integers, booleans and strings have no tangents",
-            instead=f"x.value.astype({dtype.name}) for a constant; np.floor(x) keeps a float",
-        )
-    return a if a.dtype == dtype else bind(astype, a, dtype=dtype)
-
-# %% ../nbs/03_ops.ipynb #b89f3c14
-def scatter_add(t: Any, index: Any, shape: tuple) -> Any:
-    "Zeros of a shape with t added at the index, repeats adding up."
-    out = np.zeros(shape, t.dtype)
-    if repeats(index):
-        np.add.at(out, index, t)
-    else:
-        out[index] = t
-    return out
-
-
-def repeats(index: Any) -> bool:
-    "Whether an index can select an element twice: only integer arrays can."
-    parts = index if type(index) is tuple else (index,)
-    return any(isinstance(p, np.ndarray) and p.dtype.kind in "iu" and p.size > 1 for p in parts)
-
-
-getitem = linear(
-    lambda x, index: x[index],
-    lambda t, own_shape, *, index: bind(scatter, t, index=index, shape=own_shape),
-    name="getitem",
-    masks=True,
-    lanes=lambda x, index: x[lane_index(index)],
-)
-scatter = linear(
-    scatter_add,
-    lambda t, *, index, shape: bind(getitem, t, index=index),
-    name="scatter",
-    lanes=lambda x, index, shape: scatter_add(x, lane_index(index), (x.shape[0], *shape)),
-)
-
-# %% ../nbs/03_ops.ipynb #33375593
-def lane_index(index: Any) -> tuple:
-    "An index for an array with one more leading axis."
-    parts = index if type(index) is tuple else (index,)
-    apart = [
-        k for k, p in enumerate(parts) if not (p is None or p is Ellipsis or isinstance(p, slice))
-    ]
-    if any(isinstance(parts[k], np.ndarray) for k in apart) and apart[-1] - apart[0] + 1 != len(
-        apart
-    ):
-        raise NotImplementedError("index arrays on both sides of a slice")
-    return (slice(None), *parts)
-
-
-def canonical_index(index: Any) -> Any:
-    "An index with its arrays copied and its lists made arrays."
-    if type(index) is tuple:
-        return tuple([canonical_index(part) for part in index])
-    if type(index) is int or index is None or index is Ellipsis or isinstance(index, slice):
-        return index
-    if isinstance(index, Box):
-        raise LitadError(
-            "an array cannot be indexed by a box",
-            got=f"an index of {index.dtype}{list(index.shape)}",
-            rule="an index is a constant of differentiation",
-            instead="x[k] with an integer k; comparisons of boxes are plain masks",
-        )
-    if isinstance(index, (np.integer, np.bool_, bool)):
-        return index
-    array = np.array(index)
-    return array.astype(int) if array.size == 0 and array.dtype.kind == "f" else array
-
-
-def _getitem(self, index):
-    if type(index) is not int:
-        index = canonical_index(index)
-    return bind(getitem, self, index=index)
-
-
-Box.__getitem__ = _getitem
-
-# %% ../nbs/03_ops.ipynb #8cfa6861
-@implements(np.take)
-def _take(a, indices, axis=None, mode="raise"):
-    if mode != "raise":
-        raise LitadError(f"np.take(mode={mode!r})", instead="np.take(x, np.clip(k, 0, n - 1))")
-    if axis is None:
-        return _ravel(a)[indices if np.ndim(indices) == 0 else np.asarray(indices)]
-    (axis,) = axes_of(axis, a.ndim)
-    indices = indices if np.ndim(indices) == 0 else np.asarray(indices)
-    return a[(slice(None),) * axis + (indices,)]
-
-
-@implements(np.split, np.array_split)
-def _split(ary, indices_or_sections, axis=0):
-    (axis,) = axes_of(axis, ary.ndim)
-    pieces = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
-    if isinstance(indices_or_sections, int) and ary.shape[axis] % indices_or_sections:
-        raise ValueError("array split does not result in an equal division")
-    starts = np.cumsum([0] + [len(p) for p in pieces[:-1]])
-    before = (slice(None),) * axis
-    return [ary[before + (slice(int(s), int(s) + len(p)),)] for s, p in zip(starts, pieces)]
-
-
-@implements(np.flip)
-def _flip(m, axis=None):
-    axes = axes_of(axis, m.ndim)
-    return m[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(m.ndim))]
-
-# %% ../nbs/03_ops.ipynb #8e838b85
-def cut(t: Any, k: int, shapes: list, axis: int) -> Any:
-    "The piece of a cotangent that belongs to operand k of a concatenation."
-    start = sum(shape[axis] for shape in shapes[:k])
-    return t[(slice(None),) * axis + (slice(start, start + shapes[k][axis]),)]
-
-
-concatenate = linear(
-    lambda *arrays, axis: np.concatenate(arrays, axis), cut, name="concatenate", variadic=True
-)
-stack = linear(
-    lambda *arrays, axis: np.stack(arrays, axis),
-    lambda t, k, shapes, *, axis: t[(slice(None),) * axis + (k,)],
-    name="stack",
-    variadic=True,
-)
-
-
-@implements(np.concatenate, np.concat)
-def _concatenate(arrays, axis=0, dtype=None, casting="same_kind"):
-    arrays = [as_operand(x) for x in arrays]
-    if axis is None:
-        arrays, axis = [np.reshape(x, (-1,)) for x in arrays], 0
-    (axis,) = axes_of(axis, np.ndim(arrays[0]))
-    joined = bind(concatenate, *arrays, axis=axis)
-    return joined if dtype is None else cast_to(joined, dtype)
-
-
-@implements(np.stack)
-def _stack(arrays, axis=0, dtype=None, casting="same_kind"):
-    arrays = [as_operand(x) for x in arrays]
-    if len({np.shape(x) for x in arrays}) > 1:
-        raise ValueError("all input arrays must have the same shape")
-    (axis,) = axes_of(axis, np.ndim(arrays[0]) + 1)
-    joined = bind(stack, *arrays, axis=axis)
-    return joined if dtype is None else cast_to(joined, dtype)
-
-# %% ../nbs/03_ops.ipynb #a867e2af
-@implements(np.hstack)
-def _hstack(tup):
-    arrays = [np.atleast_1d(as_operand(x)) for x in tup]
-    return _concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
-
-
-@implements(np.vstack)
-def _vstack(tup):
-    return _concatenate([np.atleast_2d(as_operand(x)) for x in tup], 0)
-
-
-@implements(np.column_stack)
-def _column_stack(tup):
-    arrays = [as_operand(x) for x in tup]
-    return _concatenate([x if np.ndim(x) == 2 else np.reshape(x, (-1, 1)) for x in arrays], 1)
-
-# %% ../nbs/03_ops.ipynb #e8d1393b
-def kept_axes(t: Any, shape: tuple, axis: tuple) -> Any:
-    "A reduced array with its reduced axes back, of length one."
-    return np.reshape(t, tuple([1 if k in axis else n for k, n in enumerate(shape)]))
-
-
-reduce_sum = linear(
-    lambda x, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
-    lambda t, own_shape, *, axis, keepdims: np.broadcast_to(
-        t if len(axis) == len(own_shape) and not keepdims else kept_axes(t, own_shape, axis),
-        own_shape,
-    ),
-    name="sum",
-    lanes=lambda x, axis, keepdims: np.sum(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
-)
-
-
-@implements(np.sum)
-def _sum(a, axis=None, dtype=None, keepdims=False, initial=None, where=True):
-    a = as_operand(a)
-    if where is not True:
-        a = np.where(where, a, 0.0)
-    if dtype is not None:
-        a = cast_to(a, dtype)
-    total = bind(reduce_sum, a, axis=axes_of(axis, a.ndim), keepdims=bool(keepdims))
-    return total if initial is None else total + initial
-
-
-@implements(np.mean)
-def _mean(a, axis=None, dtype=None, keepdims=False, where=True):
-    a = as_operand(a)
-    axes = axes_of(axis, a.ndim)
-    count = math.prod(a.shape[k] for k in axes)
-    if where is not True:
-        count = np.sum(np.broadcast_to(where, a.shape), axis=axes, keepdims=keepdims)
-    return _sum(a, axes, dtype, keepdims, where=where) / count
-
-# %% ../nbs/03_ops.ipynb #d0321052
-@implements(np.var)
-def _var(a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, mean=None, correction=None):
-    if where is not True or dtype is not None:
-        raise LitadError(
-            "np.var of a box does not take where= or dtype=", instead="np.var(x[mask])"
-        )
-    axes = axes_of(axis, a.ndim)
-    center = np.mean(a, axis=axes, keepdims=True) if mean is None else mean
-    count = math.prod(a.shape[k] for k in axes) - (ddof if correction is None else correction)
-    return np.sum(np.square(a - center), axis=axes, keepdims=keepdims) / count
-
-
-@implements(np.std)
-def _std(a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, mean=None, correction=None):
-    return np.sqrt(_var(a, axis, dtype, ddof, keepdims, where, mean, correction))
-
-# %% ../nbs/03_ops.ipynb #ee0f9b66
-def shares(x: Any, y: Any, axis: tuple) -> Any:
-    "One over the number of ties where x equals the extreme y, else zero."
-    ties = np.equal(x, kept_axes(y, np.shape(x), axis))
-    return ties.astype(x.dtype) / np.sum(ties, axis=axis, keepdims=True, dtype=x.dtype)
-
-
-def extreme(name: str, ufunc: np.ufunc) -> Primitive:
-    "The primitive of max or min over axes."
-    return Primitive(
-        name,
-        lambda x, axis, keepdims: ufunc.reduce(x, axis=axis, keepdims=keepdims),
-        "general",
-        (
-            lambda t, x, y, *, axis, keepdims: np.sum(
-                t * shares(x, y, axis), axis=axis, keepdims=keepdims
-            ),
-        ),
-        (lambda t, x, y, *, axis, keepdims: kept_axes(t, np.shape(x), axis) * shares(x, y, axis),),
-        masks=True,
-    )
-
-
-reduce_max, reduce_min = extreme("max", np.maximum), extreme("min", np.minimum)
-
-
-def _extreme_door(primitive: Primitive, pair: Callable) -> Callable:
-    def door(a, axis=None, keepdims=False, initial=None, where=True):
-        if where is not True:
-            raise LitadError(
-                f"np.{primitive.name}(where=...) of a box", instead="np.where(mask, x, fill)"
-            )
-        y = bind(primitive, a, axis=axes_of(axis, a.ndim), keepdims=bool(keepdims))
-        return y if initial is None else pair(y, initial)
-
-    return door
-
-
-implements(np.max, np.amax)(_extreme_door(reduce_max, np.maximum))
-implements(np.min, np.amin)(_extreme_door(reduce_min, np.minimum))
+Box.__round__ = lambda self, digits=0: np.round(self, digits)
+Box.__divmod__ = lambda self, other: (self // other, self % other)
+Box.__rdivmod__ = lambda self, other: (other // self, other % self)
 
 # %% ../nbs/03_ops.ipynb #3205bbd4
 @implements(np.where)
@@ -645,95 +255,39 @@ def _where(condition, x=None, y=None):
 
 
 @implements(np.clip)
-def _clip(a, a_min=None, a_max=None, min=None, max=None):
+def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
+    no_out("clip", out)
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
     a = a if low is None else np.maximum(a, low)
     return a if high is None else np.minimum(a, high)
 
 
 @implements(np.round, np.around)
-def _round(a, decimals=0):
+def _round(a, decimals=0, out=None):
+    no_out("round", out)
     return np.rint(a * 10.0**decimals) / 10.0**decimals
 
-# %% ../nbs/03_ops.ipynb #5261ab28
-def matmul_in_a(t: Any, b: Any, own_shape: tuple) -> Any:
-    "T B', summed over the axes that broadcasting added."
-    if len(own_shape) == 1 and np.ndim(b) == 1:
-        return t * b
-    if len(own_shape) == 1:
-        return unbroadcast(np.sum(b * np.expand_dims(t, -2), axis=-1), own_shape, t.dtype)
-    if np.ndim(b) == 1:
-        return unbroadcast(np.expand_dims(t, -1) * b, own_shape, t.dtype)
-    return unbroadcast(t @ np.swapaxes(b, -1, -2), own_shape, t.dtype)
+# %% ../nbs/03_ops.ipynb #62b6236c
+real = linear(np.real, lambda t: t)
+imag = linear(np.imag, lambda t: -1j * t)
+conjugate = linear(np.conjugate, lambda t: np.conj(t))
 
 
-def matmul_in_b(t: Any, a: Any, own_shape: tuple) -> Any:
-    "A' T, summed over the axes that broadcasting added."
-    if len(own_shape) == 1 and np.ndim(a) == 1:
-        return t * a
-    if len(own_shape) == 1:
-        return unbroadcast(np.sum(a * np.expand_dims(t, -1), axis=-2), own_shape, t.dtype)
-    if np.ndim(a) == 1:
-        return unbroadcast(np.expand_dims(a, -1) * np.expand_dims(t, -2), own_shape, t.dtype)
-    return unbroadcast(np.swapaxes(a, -1, -2) @ t, own_shape, t.dtype)
+def _of_complex(primitive: Primitive, otherwise: Callable) -> Callable:
+    return lambda x: bind(primitive, x) if x.dtype.kind == "c" else otherwise(x)
 
 
-matmul = bilinear(operator.matmul, matmul_in_a, matmul_in_b, name="matmul")
-UFUNCS[np.matmul] = matmul
-Box.__matmul__, Box.__rmatmul__ = _operators(matmul)
-
-# %% ../nbs/03_ops.ipynb #555c3c4b
-@implements(np.tensordot)
-def _tensordot(a, b, axes=2):
-    a, b = as_operand(a), as_operand(b)
-    if isinstance(axes, int):
-        axes = (range(a.ndim - axes, a.ndim), range(axes))
-    left, right = (axes_of(list(np.atleast_1d(x)), n.ndim) for x, n in zip(axes, (a, b)))
-    if [a.shape[k] for k in left] != [b.shape[k] for k in right]:
-        raise ValueError("shape-mismatch for sum")
-    rest_a = [k for k in range(a.ndim) if k not in left]
-    rest_b = [k for k in range(b.ndim) if k not in right]
-    inner = math.prod(a.shape[k] for k in left)
-    rows, columns = [a.shape[k] for k in rest_a], [b.shape[k] for k in rest_b]
-    flat_a = np.reshape(np.transpose(a, (*rest_a, *left)), (math.prod(rows), inner))
-    flat_b = np.reshape(np.transpose(b, (*right, *rest_b)), (inner, math.prod(columns)))
-    return np.reshape(flat_a @ flat_b, (*rows, *columns))
+FUNCTIONS[np.real] = _of_complex(real, lambda x: x)
+FUNCTIONS[np.imag] = _of_complex(imag, np.zeros_like)
+FUNCTIONS[np.conjugate] = _of_complex(conjugate, lambda x: x)
+Box.real = property(FUNCTIONS[np.real], doc="the real part")
+Box.imag = property(FUNCTIONS[np.imag], doc="the imaginary part")
 
 
-@implements(np.dot)
-def _dot(a, b):
-    a, b = as_operand(a), as_operand(b)
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return a * b
-    if np.ndim(b) <= 2:
-        return a @ b
-    return _tensordot(a, b, ((-1,), (-2,)))
-
-
-@implements(np.outer)
-def _outer(a, b):
-    return np.reshape(as_operand(a), (-1, 1)) * np.reshape(as_operand(b), (1, -1))
-
-
-@implements(np.inner)
-def _inner(a, b):
-    a, b = as_operand(a), as_operand(b)
-    return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else _tensordot(a, b, ((-1,), (-1,)))
-
-
-@implements(np.vdot)
-def _vdot(a, b):
-    return np.ravel(np.conj(a)) @ np.ravel(b)
-
-# %% ../nbs/03_ops.ipynb #badc39ea
-def _conjugate(x):
-    if np.dtype(x.dtype).kind == "c":
-        raise no_rule(np.conjugate)
-    return x
-
-
-FUNCTIONS[np.conjugate] = _conjugate
-implements(np.real)(_conjugate)
+@implements(np.angle)
+def _angle(z, deg=False):
+    angle = np.arctan2(np.imag(z), np.real(z))
+    return np.degrees(angle) if deg else angle
 
 # %% ../nbs/03_ops.ipynb #ee067969
 CONSTANTS.update(
@@ -741,41 +295,31 @@ CONSTANTS.update(
     for _name in (
         "shape ndim size argmax argmin argsort argwhere nonzero flatnonzero count_nonzero searchsorted all any isclose "
         "allclose array_equal array_equiv zeros_like ones_like empty_like result_type can_cast iscomplexobj isrealobj "
-        "shares_memory may_share_memory nanargmax nanargmin isposinf isneginf digitize bincount array_repr "
+        "shares_memory may_share_memory nanargmax nanargmin isposinf isneginf digitize array_repr "
         "array_str array2string lexsort common_type iscomplex isreal"
     ).split()
 )
 for _function in (np.zeros, np.ones, np.empty, np.arange, np.eye, np.identity):
     FUNCTIONS[_function] = _function
-METHODS[np.add, "reduce"] = lambda array, axis=0, dtype=None, out=None, keepdims=False: _sum(
-    array, axis, dtype, keepdims
-)
-METHODS[np.multiply, "outer"] = lambda a, b: np.reshape(a, (*np.shape(a), *[1] * np.ndim(b))) * b
 
 # %% ../nbs/03_ops.ipynb #2d180305
-def _method(function: Callable) -> Callable:
-    return lambda self, *args, **kwargs: function(self, *args, **kwargs)
+def methods(**functions: Callable) -> None:
+    "Give boxes methods that call functions."
+    for name, function in functions.items():
+        setattr(Box, name, lambda self, *a, _function=function, **k: _function(self, *a, **k))
 
 
-for _name in (
-    "sum mean var std max min argmax argmin argsort all any dot squeeze swapaxes take clip round ravel copy nonzero"
-).split():
-    setattr(Box, _name, _method(getattr(np, _name)))
-Box.flatten, Box.conj, Box.conjugate = Box.ravel, _method(np.conjugate), _method(np.conjugate)
-Box.astype = lambda self, dtype, **_: cast_to(self, dtype)
-Box.T = property(_transpose, doc="the axes reversed")
-Box.mT = property(_matrix_transpose, doc="the last two axes swapped")
-Box.real = property(_conjugate, doc="the real part")
+methods(clip=np.clip, round=np.round, conj=np.conjugate, conjugate=np.conjugate)
+methods(
+    argmax=np.argmax,
+    argmin=np.argmin,
+    argsort=np.argsort,
+    all=np.all,
+    any=np.any,
+    nonzero=np.nonzero,
+)
 
 
-def _spread(args: tuple) -> Any:
-    return args[0] if len(args) == 1 and (args[0] is None or not isinstance(args[0], int)) else args
-
-
-Box.reshape = lambda self, *shape, order="C": _reshape(self, _spread(shape), order)
-Box.transpose = lambda self, *axes: _transpose(self, _spread(axes) if axes else None)
-
-# %% ../nbs/03_ops.ipynb #c9623378
 def _ufunc_method(self, name: str) -> Callable:
     ufunc = getattr(np, name, None) if not name.startswith("_") else None
     if isinstance(ufunc, np.ufunc):

@@ -7,6 +7,7 @@ __all__ = ['Node', 'children_of', 'rebuild', 'flatten', 'unflatten', 'tree_map',
 
 # %% ../nbs/01_tree.ipynb #159ddec9
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ class Node(NamedTuple):
 def children_of(x: Any) -> tuple[Node, list] | None:
     "The description and the children of a container; None for a leaf."
     cls = type(x)
+    if isinstance(x, defaultdict):
+        return Node("defaultdict", cls, (x.default_factory, *x), len(x)), list(x.values())
     if isinstance(x, dict):
         return Node("dict", cls, tuple(x), len(x)), list(x.values())
     if isinstance(x, list):
@@ -42,6 +45,8 @@ def rebuild(node: Node, children: list) -> Any:
         new = {} if node.cls is dict else node.cls.__new__(node.cls)
         new.update(zip(node.names, children))
         return new
+    if node.kind == "defaultdict":
+        return node.cls(node.names[0], zip(node.names[1:], children))
     if node.kind == "namedtuple":
         return node.cls(*children)
     if node.kind == "dataclass":
@@ -131,8 +136,12 @@ def describe(
             comma = "," if node.kind == "tuple" and node.size == 1 else ""
             text = ", ".join(parts) + comma
             built.append(f"[{text}]" if node.kind == "list" else f"({text})")
-        elif node.kind == "dict":
-            built.append("{" + ", ".join(f"{k!r}: {p}" for k, p in zip(node.names, parts)) + "}")
+        elif node.kind in ("dict", "defaultdict"):
+            built.append(
+                "{"
+                + ", ".join(f"{k!r}: {p}" for k, p in zip(node.names[-len(parts) :], parts))
+                + "}"
+            )
         else:
             fields = ", ".join(f"{k}={p}" for k, p in zip(node.names, parts))
             built.append(f"{node.cls.__name__}({fields})")
