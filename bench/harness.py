@@ -44,7 +44,7 @@ class Target:
     entry: str
     other: str
     limit: float
-    when: str = ""  # a remark, as in "next"
+    when: str = ""  # "next" for what is promised but not yet asked for
 
 
 @dataclass
@@ -70,9 +70,7 @@ class Race:
         "Decorator: add an implementation."
 
         def add(build: Callable) -> Callable:
-            self.entries[name] = Entry(
-                name, build, reference or self.reference, needs, rtol, slow
-            )
+            self.entries[name] = Entry(name, build, reference or self.reference, needs, rtol, slow)
             return build
 
         return add

@@ -1,4 +1,4 @@
-"""What `import litad` costs over `import numpy`, and its first use, each time in a fresh process."""
+"""What `import litad` costs over `import numpy`, and its first use, in fresh processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def measure(rounds: int, environment: dict) -> dict[str, list[float]]:
     samples = []
     for _ in range(rounds + 1):
         done = subprocess.run(
-            [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, env=environment
+            [sys.executable, "-c", CODE],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
         )
         samples.append(json.loads(done.stdout))
     return {name: list(times) for name, times in zip(STEPS, zip(*samples[1:]))}

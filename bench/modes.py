@@ -64,5 +64,5 @@ RACES = [
     ],
 ]
 for last in (RACES[3], RACES[7]):
-    last.target("reverse", "forward, chunk 1", 1 / 200)
+    last.target("reverse", "forward, chunk 1", 1 / 200, "next")
 PIVOT = "the gradient's time as a multiple of the function's"

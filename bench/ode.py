@@ -1,4 +1,4 @@
-"""Small numbers, many operations: the gradient of a least-squares fit through a Runge-Kutta solver."""
+"""Small numbers, many operations: a least-squares fit through a Runge-Kutta solver."""
 
 import numpy as np
 from harness import Race, torch_on_one_thread

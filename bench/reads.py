@@ -75,7 +75,7 @@ for n in (10, 1000):
         return lambda: f(a)
 
 
-race.target("litad, 1000 x 1000", "litad, 10 x 10", 2.0)
+race.target("litad, 1000 x 1000", "litad, 10 x 10", 2.0, "next")
 race.target("litad, 10 x 10", "PyTorch, 10 x 10", 1.0)
 race.target("litad, 10 x 10", "autograd, 10 x 10", 1.0)
 RACES = [race]

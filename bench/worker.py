@@ -1,4 +1,4 @@
-"""One implementation in a process of its own: checked, then timed whenever a line with a number comes.
+"""One implementation in a process of its own: checked, then timed when a line with a number comes.
 
 Libraries that share a process disturb each other's allocators and thread pools. A line of JSON goes
 back for each line that comes in. Python's garbage collector is left on, as it is in use.

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import litad.reductions  # the whole vocabulary of NumPy
+import litad.fft  # with linalg and series: the whole vocabulary of NumPy
+import litad.series
+from .buffers import present
 from .core import Box, LitadError, as_operand, failing_line, no_stranger, plain
 from .tree import describe, flatten, leaf_type, unflatten
 
@@ -50,6 +52,8 @@ def floating(x: Any) -> Any:
 # %% ../nbs/10_arguments.ipynb #ce217bb9
 def positions(argnums: Any, count: int, name: str) -> tuple[int, ...]:
     "The positions of the arguments to differentiate with respect to, checked."
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,)
     given = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
     places = []
     for k in given:
@@ -99,9 +103,15 @@ class Selection(NamedTuple):
         for k, box in zip(self.active, boxes):
             leaves[k] = box
         args = list(self.args)
-        for place, arg in zip(self.places, unflatten(self.treedef, leaves)):
+        for place, arg in zip(self.places, self.regroup(leaves)):
             args[place] = arg
         return args
+
+    def regroup(self, leaves: list) -> tuple:
+        "Leaves in the containers of the arguments, one per place."
+        if len(self.treedef) == len(leaves) + 1:  # no argument is a container
+            return tuple(leaves)
+        return unflatten(self.treedef, leaves)
 
 # %% ../nbs/10_arguments.ipynb #435f0ae0
 def select(
@@ -113,10 +123,9 @@ def select(
     "Find the variables among the arguments that a transformation was asked for."
     places = positions(argnums, len(args), name)
     leaves, treedef = flatten(tuple(args[k] for k in places))
-    for leaf in leaves:
-        no_stranger(leaf)
+    leaves = [no_stranger(present(leaf)) for leaf in leaves]
     leaves = [
-        as_operand(x) if isinstance(x, np.ndarray) and x.dtype == object else x for x in leaves
+        as_operand(x) if isinstance(x, np.ndarray) and x.dtype.kind == "O" else x for x in leaves
     ]
     active = [k for k, leaf in enumerate(leaves) if is_variable(leaf)]
     for place in places if len(active) < len(leaves) or not leaves else ():
@@ -151,7 +160,7 @@ def give_back(
     leaves, taken = [None] * len(selection.leaves), {id(x) for x in borrowed}
     for k, g in zip(selection.active, gradients):
         leaves[k] = own(selection.leaves[k], g, taken)
-    trees = unflatten(selection.treedef, leaves)
+    trees = selection.regroup(leaves)
     return trees[0] if selection.alone else trees
 
 
@@ -161,7 +170,8 @@ def own(leaf: Any, g: Any, taken: set) -> Any:
         return g
     if not isinstance(leaf, (np.ndarray, np.generic, Box)):
         return float(g)
-    return own_array(g, taken) if isinstance(leaf, np.ndarray) else np.asarray(g)[()]
+    g = np.asarray(g, leaf.dtype)
+    return own_array(g, taken) if isinstance(leaf, np.ndarray) else g[()]
 
 
 def own_array(g: Any, taken: set) -> np.ndarray:
@@ -185,7 +195,7 @@ def like_variables(selection: Selection, value: Any) -> Any:
     is_double = type(value) is np.float64 or (
         type(value) is np.ndarray and value.shape == () and value.dtype == np.float64
     )
-    if is_double and all(isinstance(selection.leaves[k], float) for k in selection.active):
+    if is_double and all([isinstance(selection.leaves[k], float) for k in selection.active]):
         return float(value)
     return value
 
@@ -243,7 +253,7 @@ def in_other_words(name: str, error: Exception) -> LitadError | None:
             f"{name}: a box was stored in a plain array or number",
             got=str(error.__cause__).splitlines()[0],
             rule="an array made by np.zeros holds numbers, not derivatives",
-            instead="build the array from its parts: np.stack([...]), np.array([x, y]), np.where(mask, x, y)",
+            instead="out = np.zeros(n, like=x) holds boxes too; or np.stack([...]), np.array([x, y]), np.where(mask, x, y)",
             line=failing_line(error),
         )
     if "loop of ufunc does not support argument" in str(error) and "no callable" in str(error):
@@ -268,10 +278,11 @@ def check_function(name: str, f: Any) -> None:
 def check_outputs(
     name: str,  # of the transformation, for messages
     out: Any,  # a tree of results
+    level: int = 1 << 62,  # of the transformation, where higher boxes would be a mistake
 ) -> tuple[list, tuple]:  # its leaves, object arrays stacked, and its treedef
     "The leaves of a result, each of them a float or an array of floats."
     leaves, treedef = flatten(out)
-    leaves = [as_operand(x) if isinstance(x, np.ndarray) else x for x in leaves]
+    leaves = [as_operand(x) if isinstance(x, np.ndarray) else present(x) for x in leaves]
     for leaf in leaves:
         if not is_variable(leaf):
             raise LitadError(
@@ -279,6 +290,13 @@ def check_outputs(
                 got=leaf_type(leaf),
                 rule="results are floats, arrays of floats, or containers of them",
                 instead="return floats; has_aux=True carries anything else along",
+            )
+        if isinstance(leaf, Box) and leaf.level > level:
+            raise LitadError(
+                f"{name}: the result depends on a {type(leaf).__name__} made outside of {name}",
+                got=repr(leaf),
+                rule="a box made by hand lies above the transformation that meets it",
+                instead="pass it to the function as an argument",
             )
     return leaves, treedef
 
@@ -288,14 +306,20 @@ def no_path(name: str, which: str) -> LitadError:
     return LitadError(
         f"{name}: no differentiable path leads from {which} to the result",
         rule="a zero gradient is never returned for a function that does not use its argument",
-        instead="use the argument (not x.value, int(x) or a comparison of it), or leave it out of argnums",
+        instead="use the argument itself (not x.value, int(x), or a comparison that only decides how often a loop runs), or leave it out of argnums",
     )
 
 # %% ../nbs/10_arguments.ipynb #a3732c1a
 def unbox(tree: Any, level: int) -> Any:
     "A tree of results without the boxes of a transformation that has ended."
     leaves, treedef = flatten(tree)
-    leaves = [x.value if isinstance(x, Box) and x.level == level else x for x in leaves]
+    taken_out = lambda x: x.value if isinstance(x, Box) and x.level == level else x  # noqa: E731
+    for k, leaf in enumerate(leaves):
+        if isinstance(leaf, np.ndarray) and leaf.dtype == object:
+            parts = [taken_out(part) for part in leaf.ravel().tolist()]
+            leaves[k] = as_operand(np.array(parts).reshape(leaf.shape))
+        else:
+            leaves[k] = taken_out(present(leaf))
     return unflatten(treedef, leaves)
 
 

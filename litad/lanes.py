@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .buffers import Buffer
 from .core import CONSTANTS, FUNCTIONS, Box, LitadError, Primitive, bind, fresh_level, vanishes
 
 # %% ../nbs/11_lanes.ipynb #f11c4eaf
@@ -30,9 +31,11 @@ class Lanes(Box):
         mapped = [type(x) is Lanes and x.level == self.level for x in operands]
         values = [x.value if m else x for x, m in zip(operands, mapped)]
         if primitive.structure in ("elementwise", "constant"):
-            rank = max(np.ndim(x) for x in operands)
+            rank = max([getattr(x, "ndim", 0) for x in operands])
             values = [align(v, rank) if m else v for v, m in zip(values, mapped)]
-            return Lanes(bind(primitive, *values, **parameters), self.level)
+            if any([isinstance(v, Box) for v in values]):
+                return Lanes(bind(primitive, *values, **parameters), self.level)
+            return Lanes(primitive.impl(*values, **parameters), self.level)
         if primitive.lanes is not None:
             try:
                 return Lanes(primitive.lanes(values[0], **parameters), self.level)
@@ -53,7 +56,7 @@ class Lanes(Box):
 
 def align(stack: Any, rank: int) -> Any:
     "A stack whose lanes have as many axes as the operand with the most."
-    missing = rank + 1 - np.ndim(stack)
+    missing = rank + 1 - stack.ndim
     if missing <= 0:
         return stack
     return np.reshape(stack, (stack.shape[0],) + (1,) * missing + stack.shape[1:])
@@ -77,7 +80,8 @@ _SHAPE_ONLY = {
 def _array_function(self, function, types, args, kwargs):
     if function in _SHAPE_ONLY:
         first = [x.value[0] if isinstance(x, Lanes) and x.level == self.level else x for x in args]
-        return function(*first, **kwargs)
+        made = function(*first, **kwargs)
+        return Buffer(made) if isinstance(made, np.ndarray) and made.ndim else made
     if function in CONSTANTS and function not in FUNCTIONS:
         raise LitadError(
             f"np.{function.__name__} has a result per lane",

@@ -6,12 +6,15 @@
 __all__ = ['LN2', 'LN10', 'exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sqrt', 'cbrt', 'square', 'reciprocal', 'sin',
            'cos', 'tan', 'arcsin', 'arccos', 'arctan', 'sinh', 'cosh', 'tanh', 'arcsinh', 'arccosh', 'arctanh',
            'negative', 'positive', 'absolute', 'fabs', 'degrees', 'radians', 'sign', 'floor', 'ceil', 'trunc', 'rint',
-           'add', 'subtract', 'multiply', 'divide', 'power', 'float_power', 'remainder', 'fmod', 'floor_divide',
-           'maximum', 'fmax', 'minimum', 'fmin', 'where', 'hypot', 'arctan2', 'logaddexp', 'logaddexp2', 'copysign',
-           'real', 'imag', 'conjugate', 'flat', 'phase', 'real_part', 'power_in_base', 'power_in_exponent', 'chosen',
-           'larger', 'smaller', 'nonzero', 'binary', 'operators', 'methods']
+           'rounded', 'spacing', 'fraction', 'add', 'subtract', 'multiply', 'divide', 'power', 'float_power',
+           'remainder', 'fmod', 'floor_divide', 'maximum', 'fmax', 'minimum', 'fmin', 'where', 'hypot', 'arctan2',
+           'logaddexp', 'logaddexp2', 'copysign', 'nextafter', 'heaviside', 'ldexp', 'real', 'imag', 'conjugate',
+           'hypotenuse', 'flat', 'phase', 'turned', 'real_part', 'power_in_base', 'power_in_exponent', 'chosen',
+           'larger', 'smaller', 'nonzero', 'share', 'binary', 'operators', 'with_keywords', 'outer_of', 'accumulate_of',
+           'reduce_of', 'reduceat_of', 'methods']
 
 # %% ../nbs/03_ops.ipynb #000ab0a3
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -22,8 +25,10 @@ import numpy as np
 from litad.core import (
     CONSTANTS,
     FUNCTIONS,
+    METHODS,
     UFUNCS,
     Box,
+    LitadError,
     Primitive,
     as_operand,
     bind,
@@ -32,6 +37,7 @@ from litad.core import (
     implements,
     linear,
     no_out,
+    plain,
 )
 
 # %% ../nbs/03_ops.ipynb #a0adf0d9
@@ -50,6 +56,11 @@ square = elementwise(np.square, lambda t, x: t * (2 * x))
 reciprocal = elementwise(np.reciprocal, lambda t, y: -t * y * y)
 
 # %% ../nbs/03_ops.ipynb #198b9c78
+def hypotenuse(x: Any) -> Any:
+    "The square root of 1 + x x, without overflow where x is real."
+    return np.hypot(x, 1.0) if np.isrealobj(x) else np.sqrt(1 + x * x)
+
+
 sin = elementwise(np.sin, lambda t, x: t * np.cos(x))
 cos = elementwise(np.cos, lambda t, x: -t * np.sin(x))
 tan = elementwise(np.tan, lambda t, y: t * (1 + y * y))
@@ -59,20 +70,27 @@ arctan = elementwise(np.arctan, lambda t, x: t / (1 + x * x))
 sinh = elementwise(np.sinh, lambda t, x: t * np.cosh(x))
 cosh = elementwise(np.cosh, lambda t, x: t * np.sinh(x))
 tanh = elementwise(np.tanh, lambda t, y: t * (1 - y * y))
-arcsinh = elementwise(np.arcsinh, lambda t, x: t / np.hypot(x, 1.0))
-arccosh = elementwise(np.arccosh, lambda t, x: t / np.sqrt((x - 1) * (x + 1)))
+arcsinh = elementwise(np.arcsinh, lambda t, x: t / hypotenuse(x))
+arccosh = elementwise(np.arccosh, lambda t, x: t / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 arctanh = elementwise(np.arctanh, lambda t, x: t / ((1 - x) * (1 + x)))
 
 # %% ../nbs/03_ops.ipynb #717e032a
 def flat(t: Any) -> Any:
     "The rule of a piecewise constant function: zero."
-    return np.zeros_like(t)
+    return np.zeros(np.shape(t), t.dtype)
 
 
 def phase(x: Any) -> Any:
     "The conjugate of a number's sign: its sign, if it is real."
     s = np.sign(x)
     return np.conj(s) if s.dtype.kind == "c" else s
+
+
+def turned(t: Any, x: Any, out: Any, back: Any) -> Any:
+    "The part of t across a complex number's direction, over its length."
+    length = nonzero(np.abs(x))
+    across = t / length - out * np.real(back * t) / length**3
+    return np.where(np.equal(x, 0), 0.0, across)
 
 
 def real_part(x: Any) -> Any:
@@ -92,22 +110,33 @@ absolute = Primitive(
 fabs = elementwise(np.fabs, lambda t, x: t * np.sign(x))
 degrees = elementwise(np.degrees, lambda t: t * (180 / math.pi))
 radians = elementwise(np.radians, lambda t: t * (math.pi / 180))
-sign = elementwise(np.sign, flat)
+sign = Primitive(
+    "sign",
+    np.sign,
+    "elementwise",
+    (lambda t, x: turned(t, x, x, np.conj(x)) if x.dtype.kind == "c" else flat(t),),
+    (lambda t, x: turned(t, x, np.conj(x), x) if x.dtype.kind == "c" else flat(t),),
+)
 floor = elementwise(np.floor, flat)
 ceil = elementwise(np.ceil, flat)
 trunc = elementwise(np.trunc, flat)
 rint = elementwise(np.rint, flat)
+rounded = elementwise(np.round, flat, name="round")
+spacing = elementwise(np.spacing, flat)
+fraction = elementwise(lambda x: np.modf(x)[0], lambda t: t, name="fraction")
 
 # %% ../nbs/03_ops.ipynb #f561e5fb
 def power_in_base(t: Any, a: Any, b: Any) -> Any:
     "t times b a^(b-1), and zero where b is zero."
     if type(b) in (int, float):
-        return t * (b * a ** (b - 1)) if b else np.zeros_like(t * a)
+        return t * (b * a ** (b - 1)) if b else flat(t * a)
     return np.where(np.equal(b, 0), 0.0, t * b * a ** np.where(np.equal(b, 0), 1.0, b - 1))
 
 
 def power_in_exponent(t: Any, y: Any, a: Any) -> Any:
     "t times y log a, and zero where a is zero."
+    if type(a) in (int, float):
+        return t * y * float(np.log(a)) if a else flat(t * y)
     return t * y * np.log(np.where(np.equal(a, 0), 1.0, a))
 
 
@@ -165,6 +194,12 @@ def nonzero(x: Any) -> Any:
     return np.where(np.equal(x, 0), 1.0, x)
 
 
+def share(y: Any, a: Any, b: Any, exp: Callable) -> Any:
+    "The share of a in the log-sum y of a and b; that of a maximum where the sum is infinite."
+    limit = chosen(np.ones(np.shape(y), y.dtype), np.greater(a, b), np.equal(a, b))
+    return np.where(np.isinf(y), limit, exp(a - y))
+
+
 hypot = elementwise(
     np.hypot, lambda t, y, a: t * (a / nonzero(y)), lambda t, y, b: t * (b / nonzero(y))
 )
@@ -174,21 +209,28 @@ arctan2 = elementwise(
     lambda t, a, b: -t * (a / nonzero(np.hypot(a, b))) / nonzero(np.hypot(a, b)),
 )
 logaddexp = elementwise(
-    np.logaddexp, lambda t, y, a: t * np.exp(a - y), lambda t, y, b: t * np.exp(b - y)
+    np.logaddexp,
+    lambda t, y, a, b: t * share(y, a, b, np.exp),
+    lambda t, y, a, b: t * share(y, b, a, np.exp),
 )
 logaddexp2 = elementwise(
-    np.logaddexp2, lambda t, y, a: t * np.exp2(a - y), lambda t, y, b: t * np.exp2(b - y)
+    np.logaddexp2,
+    lambda t, y, a, b: t * share(y, a, b, np.exp2),
+    lambda t, y, a, b: t * share(y, b, a, np.exp2),
 )
-copysign = elementwise(
-    np.copysign, lambda t, a, b: t * np.copysign(np.sign(a), a * b), lambda t: np.zeros_like(t)
-)
+
+# %% ../nbs/03_ops.ipynb #133da8ef
+copysign = elementwise(np.copysign, lambda t, a, b: t * np.copysign(np.sign(a), a * b), flat)
+nextafter = elementwise(np.nextafter, lambda t: t, flat)
+heaviside = elementwise(np.heaviside, flat, lambda t, a: np.where(np.equal(a, 0), t, 0.0))
+ldexp = elementwise(np.ldexp, lambda t, b: np.ldexp(t, b), None)
 
 # %% ../nbs/03_ops.ipynb #220be0c2
 for _primitive in [
     exp, exp2, expm1, log, log2, log10, log1p, sqrt, cbrt, square, reciprocal, sin, cos, tan, arcsin, arccos,
     arctan, sinh, cosh, tanh, arcsinh, arccosh, arctanh, negative, positive, absolute, fabs, degrees, radians, sign,
     floor, ceil, trunc, rint, add, subtract, multiply, divide, power, float_power, remainder, fmod, floor_divide,
-    maximum, minimum, fmax, fmin, hypot, arctan2, logaddexp, logaddexp2, copysign,
+    maximum, minimum, fmax, fmin, hypot, arctan2, logaddexp, logaddexp2, copysign, spacing, nextafter, heaviside,
 ]:  # fmt: skip
     UFUNCS[getattr(np, _primitive.name)] = _primitive
 UFUNCS[np.deg2rad], UFUNCS[np.rad2deg] = radians, degrees
@@ -265,11 +307,52 @@ def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
 @implements(np.round, np.around)
 def _round(a, decimals=0, out=None):
     no_out("round", out)
-    return np.rint(a * 10.0**decimals) / 10.0**decimals
+    return bind(rounded, as_operand(a), decimals=decimals)
+
+
+@implements(np.fix)
+def _fix(x, out=None):
+    no_out("fix", out)
+    return np.trunc(x)
+
+# %% ../nbs/03_ops.ipynb #1126c22f
+@implements(np.ldexp)
+def _ldexp(x1, x2):
+    return bind(ldexp, as_operand(x1), plain(x2))
+
+
+@implements(np.modf)
+def _modf(x):
+    return bind(fraction, x), np.trunc(x)
+
+
+@implements(np.frexp)
+def _frexp(x):
+    exponent = np.frexp(plain(x))[1]
+    return np.ldexp(x, -exponent), exponent
+
+
+@implements(np.divmod)
+def _divmod(x1, x2):
+    return np.floor_divide(x1, x2), np.remainder(x1, x2)
+
+# %% ../nbs/03_ops.ipynb #7dfb2819
+@implements(np.nan_to_num)
+def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    x = as_operand(x)
+    if x.dtype.kind == "c":
+        real, imag = (
+            _nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x))
+        )
+        return real + 1j * imag
+    limits = np.finfo(x.dtype)
+    x = np.where(np.isnan(x), nan, x)
+    x = np.where(np.isposinf(x), limits.max if posinf is None else posinf, x)
+    return np.where(np.isneginf(x), limits.min if neginf is None else neginf, x)
 
 # %% ../nbs/03_ops.ipynb #62b6236c
 real = linear(np.real, lambda t: t)
-imag = linear(np.imag, lambda t: -1j * t)
+imag = linear(np.imag, lambda t: np.multiply(-1j, t))
 conjugate = linear(np.conjugate, lambda t: np.conj(t))
 
 
@@ -278,7 +361,7 @@ def _of_complex(primitive: Primitive, otherwise: Callable) -> Callable:
 
 
 FUNCTIONS[np.real] = _of_complex(real, lambda x: x)
-FUNCTIONS[np.imag] = _of_complex(imag, np.zeros_like)
+FUNCTIONS[np.imag] = _of_complex(imag, flat)
 FUNCTIONS[np.conjugate] = _of_complex(conjugate, lambda x: x)
 Box.real = property(FUNCTIONS[np.real], doc="the real part")
 Box.imag = property(FUNCTIONS[np.imag], doc="the imaginary part")
@@ -289,14 +372,120 @@ def _angle(z, deg=False):
     angle = np.arctan2(np.imag(z), np.real(z))
     return np.degrees(angle) if deg else angle
 
+
+@implements(np.real_if_close)
+def _real_if_close(a, tol=100):
+    return np.real(a) if np.isrealobj(np.real_if_close(plain(a), tol)) else a
+
+# %% ../nbs/03_ops.ipynb #13f8ba79
+def with_keywords(ufunc: np.ufunc) -> Callable:
+    "The call of a ufunc with dtype=, casting=, order= or subok=; where= is refused."
+
+    def call(*operands, where=True, dtype=None, casting="same_kind", order="K", subok=True):
+        if where is not True:
+            raise LitadError(
+                f"np.{ufunc.__name__}(..., where=mask) leaves arbitrary numbers elsewhere",
+                rule="without out= there is nothing to keep there",
+                instead=f"np.where(mask, np.{ufunc.__name__}(...), other)",
+            )
+        operands = [as_operand(x) for x in operands]
+        if dtype is not None:
+            operands = [
+                x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x)
+                for x in operands
+            ]
+        return ufunc(*operands)
+
+    return call
+
+# %% ../nbs/03_ops.ipynb #4c4a0b31
+def outer_of(ufunc: np.ufunc) -> Callable:
+    "ufunc.outer over boxes: all pairs of elements."
+
+    def outer(a, b, **kwargs):
+        a, b = as_operand(a), as_operand(b)
+        return ufunc(np.reshape(a, (*np.shape(a), *[1] * np.ndim(b))), b, **kwargs)
+
+    return outer
+
+
+def accumulate_of(ufunc: np.ufunc) -> Callable:
+    "ufunc.accumulate over boxes: the operation folded along an axis, with all results on the way."
+
+    def accumulate(array, axis=0, dtype=None, out=None):
+        no_out("accumulate", out)
+        parts = np.moveaxis(as_operand(array) if dtype is None else array.astype(dtype), axis, 0)
+        results = [parts[0]] if len(parts) else []
+        for part in list(parts)[1:]:
+            results.append(ufunc(results[-1], part))
+        return np.moveaxis(np.stack(results), 0, axis) if results else parts
+
+    return accumulate
+
+# %% ../nbs/03_ops.ipynb #cc103d0c
+def reduce_of(ufunc: np.ufunc) -> Callable:
+    "ufunc.reduce over boxes: the operation folded along axes."
+
+    def reduce(array, axis=0, dtype=None, out=None, keepdims=False, initial=None, where=True):
+        no_out("reduce", out)
+        if where is not True:
+            raise LitadError(
+                f"np.{ufunc.__name__}.reduce(where=...)",
+                instead="x[mask], or np.where(mask, x, fill)",
+            )
+        array = as_operand(array) if dtype is None else array.astype(dtype)
+        axes = range(array.ndim) if axis is None else np.atleast_1d(axis).tolist()
+        axes = sorted([k % array.ndim for k in axes], reverse=True)
+        for k in axes:
+            first = [initial] if initial is not None and k == axes[-1] else []
+            array = functools.reduce(ufunc, [*first, *np.moveaxis(array, k, 0)])
+            array = np.expand_dims(array, k) if keepdims else array
+        return array
+
+    return reduce
+
+
+def reduceat_of(ufunc: np.ufunc) -> Callable:
+    "ufunc.reduceat over boxes: one reduction for each slice between two indices."
+
+    def reduceat(array, indices, axis=0, dtype=None, out=None):
+        no_out("reduceat", out)
+        parts, ends = (
+            np.moveaxis(array, axis, 0),
+            [*np.asarray(indices).tolist()[1:], array.shape[axis]],
+        )
+        slices = [
+            parts[i:j] if i < j else parts[i : i + 1]
+            for i, j in zip(np.asarray(indices).tolist(), ends)
+        ]
+        return np.moveaxis(
+            np.stack([ufunc.reduce(part, axis=0, dtype=dtype) for part in slices]), 0, axis
+        )
+
+    return reduceat
+
+# %% ../nbs/03_ops.ipynb #2efa769a
+for _ufunc in list(UFUNCS):
+    METHODS[_ufunc, "__call__"] = with_keywords(_ufunc)
+    if _ufunc.nin == 2:
+        METHODS[_ufunc, "outer"] = outer_of(_ufunc)
+    if _ufunc.nin == 2 and UFUNCS[_ufunc].structure == "elementwise":
+        METHODS[_ufunc, "reduce"] = reduce_of(_ufunc)
+        METHODS[_ufunc, "accumulate"] = accumulate_of(_ufunc)
+        METHODS[_ufunc, "reduceat"] = reduceat_of(_ufunc)
+
 # %% ../nbs/03_ops.ipynb #ee067969
 CONSTANTS.update(
     getattr(np, _name)
     for _name in (
-        "shape ndim size argmax argmin argsort argwhere nonzero flatnonzero count_nonzero searchsorted all any isclose "
-        "allclose array_equal array_equiv zeros_like ones_like empty_like result_type can_cast iscomplexobj isrealobj "
-        "shares_memory may_share_memory nanargmax nanargmin isposinf isneginf digitize array_repr "
-        "array_str array2string lexsort common_type iscomplex isreal"
+        "shape ndim size argmax argmin argsort argwhere nonzero flatnonzero count_nonzero "
+        "searchsorted all any isclose "
+        "allclose array_equal array_equiv zeros_like ones_like empty_like result_type "
+        "can_cast iscomplexobj isrealobj "
+        "shares_memory may_share_memory nanargmax nanargmin isposinf isneginf digitize "
+        "array_repr "
+        "array_str array2string lexsort common_type iscomplex isreal argpartition isin "
+        "diag_indices_from tril_indices_from triu_indices_from min_scalar_type"
     ).split()
 )
 for _function in (np.zeros, np.ones, np.empty, np.arange, np.eye, np.identity):

@@ -25,8 +25,10 @@ from litad.arguments import (
     unbox,
     with_aux,
 )
-from .core import Box, LitadError
-from .tape import CLOSED, Tape, Var, lean_tape, sweep
+from .buffers import present
+from .core import Box, LitadError, zeros_of
+from .record import CLOSED, Var
+from .tape import Tape, lean_tape, sweep
 from .tree import describe, flatten, leaf_type, unflatten
 
 # %% ../nbs/14_reverse.ipynb #762b4561
@@ -61,6 +63,7 @@ def value_and_grad(
 # %% ../nbs/14_reverse.ipynb #6945039f
 def pull_back(tape: Tape, places: list, cotangents: list) -> list:
     "One sweep from several outputs: a cotangent per input, None where no path leads."
+    tape.check_watched()
     seeds = [(place, t) for place, t in zip(places, cotangents) if place is not None]
     adjoints = sweep(tape.entries, seeds, len(tape.inputs))
     return [adjoints[-k - 1] for k in range(len(tape.inputs))]
@@ -68,7 +71,7 @@ def pull_back(tape: Tape, places: list, cotangents: list) -> list:
 
 def _scalar_output(out: Any, tape: Tape, has_aux: bool) -> tuple[Any, Any]:
     out, aux = with_aux("grad", out) if has_aux else (out, None)
-    leaves, treedef = check_outputs("grad", out)
+    leaves, treedef = check_outputs("grad", out, tape.level)
     if treedef != (None,) or np.shape(leaves[0]) != ():
         raise LitadError(
             "grad needs a function that returns one number",
@@ -76,32 +79,25 @@ def _scalar_output(out: Any, tape: Tape, has_aux: bool) -> tuple[Any, Any]:
             rule="a gradient is the derivative of a scalar",
             instead="np.sum(...) or np.mean(...) of the result; jacrev(f) for all of them; return (loss, aux) with has_aux=True",
         )
-    out = leaves[0]
-    if isinstance(out, Box) and out.level > tape.level:
-        raise LitadError(
-            "the result depends on a box made outside of grad",
-            got=repr(out),
-            instead="pass it to the function as an argument",
-        )
-    return out, aux
+    return leaves[0], aux
 
 
 def _pull_one(tape: Tape, out: Any, selection, allow_unused: bool) -> list:
     "The gradients of a scalar, one per variable; an argument without a path is refused."
     mine = isinstance(out, Var) and out.tape is tape
-    found = pull_back(
-        tape, [out.index] if mine else [], [np.ones((), out.dtype)[()]] if mine else []
-    )
+    found = pull_back(tape, [out.index] if mine else [], [out.dtype.type(1)] if mine else [])
     if not allow_unused:
         check_paths(selection, found)
     return [
-        np.zeros_like(boxable(selection.leaves[k])) if g is None else g
+        zeros_of(boxable(selection.leaves[k])) if g is None else g
         for k, g in zip(selection.active, found)
     ]
 
 
 def check_paths(selection, found: list, name: str = "grad") -> None:
     "Refuse an argument none of whose variables was reached."
+    if found and all([g is not None for g in found]):
+        return
     reached = {k for k, g in zip(selection.active, found) if g is not None}
     start = 0
     for place in selection.places:
@@ -138,12 +134,12 @@ def vjp(
     "Vector-Jacobian product: run a function once, and pull cotangents of its result back to its arguments."
     check_function("vjp", f)
     selection = select("vjp", primals, tuple(range(len(primals))), some=True)
-    variables = selection.variables()
+    variables = [v.copy() if isinstance(v, np.ndarray) else v for v in selection.variables()]
     tape, boxes = lean_tape(variables)
     try:
         out = call("vjp", f, selection.call_with(boxes), {})
         out, aux = with_aux("vjp", out) if has_aux else (out, None)
-        leaves, treedef = check_outputs("vjp", out)
+        leaves, treedef = check_outputs("vjp", out, tape.level)
     finally:
         tape.recording = CLOSED
     mine = [isinstance(x, Var) and x.tape is tape for x in leaves]
@@ -156,7 +152,7 @@ def vjp(
     def pullback(cotangent):
         cotangents = _match_cotangents(cotangent, values, treedef)
         found = pull_back(tape, places, cotangents)
-        found = [np.zeros_like(v) if g is None else g for v, g in zip(variables, found)]
+        found = [zeros_of(v) if g is None else g for v, g in zip(variables, found)]
         return connect(give_back(selection, found, tuple(cotangents)), [*variables, *cotangents])
 
     return (value, pullback, unbox(aux, tape.level)) if has_aux else (value, pullback)
@@ -172,7 +168,7 @@ def _match_cotangents(cotangent: Any, values: list, treedef: tuple) -> list:
         )
     matched = []
     for t, y in zip(leaves, values):
-        y = boxable(y)
+        t, y = present(t), boxable(y)
         t = np.float64(t) if isinstance(t, (int, float)) and not isinstance(t, bool) else t
         if (
             not isinstance(t, (Box, np.ndarray, np.generic))

@@ -19,7 +19,7 @@ deterministic = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=40,
+    max_examples=60,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -1,0 +1,92 @@
+"""The README tells the truth: its examples print what it says, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import readme_chart
+import scipy.special
+from notebook import NOTEBOOKS, ROOT, notebook_paths
+
+from litad import LitadError, grad
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```\n\n^```text\n(.*?)^```$", README, re.S | re.M)
+
+
+def test_every_python_block_is_followed_by_its_output():
+    assert len(EXAMPLES) == README.count("```python") >= 3
+
+
+@pytest.mark.parametrize("code, printed", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_example_prints_what_the_readme_says(code, printed, tmp_path):
+    # Each is a program of its own, for a reader copies one and not all.
+    program = tmp_path / "example.py"
+    program.write_text(code, encoding="utf-8")
+    command = [sys.executable, "-X", "utf8", program.name]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    assert _words(done.stdout) == _words(printed)
+    assert _numbers(done.stdout) == pytest.approx(_numbers(printed), rel=1e-12, abs=1e-12)
+
+
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+
+
+def _words(text: str) -> list[str]:
+    return [NUMBER.sub("0", line.rstrip()) for line in text.rstrip().splitlines()]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in NUMBER.findall(text)]
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)", README)
+    missing = [x for x in links if not x.startswith("https:") and not (ROOT / x).exists()]
+    assert len(links) > 10 and not missing
+
+
+def test_every_notebook_is_in_the_readme():
+    paths = [path.relative_to(ROOT).as_posix() for path in notebook_paths()]
+    unmentioned = [path for path in paths if f"]({path})" not in README]
+    assert not unmentioned, f"add to the README: {unmentioned}"
+
+
+def test_named_files_and_commands_exist():
+    scripts = set(re.findall(r"scripts/\w+\.py", README))
+    assert scripts and all((ROOT / script).is_file() for script in scripts)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`make (\w+)`", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), f"no target {target} in the Makefile"
+
+
+def test_picture_is_the_one_of_the_tour():
+    stored = (NOTEBOOKS / "images" / "lynx_hare.svg").read_text(encoding="utf-8")
+    assert stored == readme_chart.picture(), "remedy: python scripts/readme_chart.py"
+    assert "<script" not in stored and "href" not in stored
+
+
+NOT_YET = {
+    "numpy.linalg": lambda x: np.linalg.norm(x),
+    "FFTs": lambda x: np.abs(np.fft.fft(x)).sum(),
+    "einsum": lambda x: np.einsum("i,i->", x, x),
+    "cumsum": lambda x: np.cumsum(x).sum(),
+    "sort": lambda x: np.sort(x).sum(),
+    "prod": lambda x: np.prod(x),
+    "scipy.special": lambda x: scipy.special.erf(x).sum(),
+}
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_what_the_readme_says_is_missing_is_refused(name):
+    (line,) = [line for line in README.splitlines() if "numpy.linalg" in line]
+    assert name in line + README.split(line)[1].split("\n- ")[0]
+    with pytest.raises(LitadError):
+        grad(NOT_YET[name])(np.array([0.3, 0.2, 0.9]))

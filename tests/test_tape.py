@@ -1,0 +1,304 @@
+"""The promises of a tape that is used on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from litad import LitadError, Tape, Var, derivative, grad
+
+V = np.array([1.0, 2.0, 3.0])
+
+
+def test_a_tape_records_nothing_before_it_is_started():
+    tape = Tape()
+    x = tape.input(3.0)
+    assert not tape.is_recording() and tape.num_ops() == 0
+    y = np.sin(x) * x
+    assert tape.num_ops() == 0 and not isinstance(y, Var)
+    assert y == np.sin(3.0) * 3.0
+
+
+def test_start_and_stop():
+    tape = Tape()
+    x = tape.input(3.0)
+    tape.start_recording()
+    assert tape.is_recording()
+    y = x * x
+    assert tape.num_ops() == 1
+    tape.stop_recording()
+    assert not tape.is_recording()
+    constant = x * 100.0
+    assert tape.num_ops() == 1 and not isinstance(constant, Var)
+    tape.start_recording()
+    z = y + constant * x
+    tape.stop_recording()
+    tape.backward(z)
+    assert tape.value(z) == 909.0 and tape.grad_of(x) == 6.0 + 300.0
+    assert tape.value(2.5) == 2.5
+
+
+def test_the_block_restores_the_state_it_found():
+    tape = Tape()
+    x = tape.input(1.0)
+    with tape as same:
+        assert same is tape and tape.is_recording()
+        with tape:
+            x * x
+        assert tape.is_recording()
+    assert not tape.is_recording()
+    tape.start_recording()
+    with tape:
+        pass
+    assert tape.is_recording()
+    tape.stop_recording()
+    with pytest.raises(RuntimeError), tape:
+        raise RuntimeError
+    assert not tape.is_recording()
+
+
+def test_no_grad():
+    "the block records nothing, nests, and restores the state after an exception"
+    tape = Tape()
+    x = tape.input(3.0)
+    with tape:
+        with tape.no_grad():
+            assert not tape.is_recording()
+            y = x * x
+            with tape.no_grad():
+                pass
+            assert not tape.is_recording()
+        assert tape.is_recording() and tape.num_ops() == 0 and not isinstance(y, Var)
+        with pytest.raises(RuntimeError), tape.no_grad():
+            raise RuntimeError
+        assert tape.is_recording()
+        z = x * y
+    tape.backward(z)
+    assert tape.grad_of(x) == 9.0
+    with pytest.raises(RuntimeError), tape.no_grad():
+        raise RuntimeError
+    assert not tape.is_recording()
+
+
+@pytest.mark.parametrize("recording", [True, False])
+def test_clear_keeps_the_recording_state_and_the_inputs(recording):
+    tape = Tape()
+    x = tape.input(3.0)
+    with tape:
+        old = x * x
+        tape.backward(old)
+    if recording:
+        tape.start_recording()
+    tape.clear()
+    assert tape.is_recording() is recording and tape.num_ops() == 0
+    with pytest.raises(LitadError):
+        tape.grad_of(x)
+    with tape:
+        y = x * x * x
+    assert tape.num_ops() == 2
+    tape.backward(y)
+    assert tape.grad_of(x) == 27.0
+    assert [node.name for node in tape.nodes] == ["x0", "v0", "v1"]
+    with pytest.raises(LitadError, match="cleared"):
+        tape.backward(old)
+    with tape:
+        mixed = old * x
+    with pytest.raises(LitadError, match="cleared"):
+        tape.backward(mixed)
+
+
+def test_clear_many_times():
+    tape = Tape()
+    x = tape.input(2.0)
+    for k in range(1, 5):
+        tape.clear()
+        with tape:
+            y = x**k
+        tape.backward(y)
+        assert tape.grad_of(x) == k * 2.0 ** (k - 1)
+        assert tape.num_ops() == 1
+
+
+def test_backward_of_an_intermediate_ignores_later_operations():
+    tape = Tape()
+    x = tape.input(3.0)
+    with tape:
+        y = x * x
+        z = y * x
+        w = np.exp(z)
+    tape.backward(y)
+    assert tape.grad_of(x) == 6.0
+    assert tape.grad_of(z) == tape.grad_of(w) == 0.0
+    tape.backward(z)
+    assert tape.grad_of(x) == 27.0 and tape.grad_of(y) == 3.0
+    tape.backward(x)
+    assert tape.grad_of(x) == 1.0 and tape.grad_of(y) == 0.0
+
+
+def test_backward_twice_does_not_double():
+    tape = Tape()
+    x = tape.input(V)
+    with tape:
+        y = np.sum(x[[0, 0, 1]] * x)
+    for _ in range(3):
+        tape.backward(y)
+        first = tape.grad_of(x).copy()
+        assert first.tolist() == [4.0, 4.0, 2.0]
+        tape.grad_of(x)[:] = -1.0
+
+
+def test_adjoints_are_the_callers_own():
+    tape = Tape()
+    a, b = tape.input(V.copy()), tape.input(V.copy())
+    with tape:
+        z = a + b
+        total = np.sum(z)
+    tape.backward(total)
+    ga, gb, gz = tape.grad_of(a), tape.grad_of(b), tape.grad_of(z)
+    ga *= 5
+    assert ga.tolist() == [5.0] * 3 and gb.tolist() == gz.tolist() == [1.0] * 3
+    w = np.ones(3)
+    adjoints = tape.backward(z, w)
+    found = adjoints[a]
+    found += 1
+    assert w.tolist() == [1.0] * 3 and adjoints[b].tolist() == [1.0] * 3
+
+
+def test_cotangents_of_arrays():
+    tape = Tape()
+    x = tape.input(V)
+    with tape:
+        y = x * x
+    tape.backward(y, np.array([1.0, 0.0, 2.0]))
+    assert tape.grad_of(x).tolist() == [2.0, 0.0, 12.0]
+
+
+def test_inputs():
+    "floats, integers, lists and arrays become floats; each input has a name"
+    tape = Tape()
+    x, n, w = tape.input(2.0), tape.input(3), tape.input([1, 2], "w")
+    a = tape.input(V)
+    single = tape.input(np.float32(1))
+    assert all(isinstance(u, Var) for u in (x, n, w, a, single))
+    assert n.dtype == np.float64 and w.shape == (2,) and single.dtype == np.float32
+    assert [node.name for node in tape.nodes] == ["x0", "x1", "w", "x3", "x4"]
+    with tape:
+        y = x * n + np.sum(w) * np.sum(a) * single
+    tape.backward(y)
+    assert tape.grad_of(n) == 2.0 and tape.grad_of(w).tolist() == [6.0, 6.0]
+    assert tape.grad_of(single).dtype == np.float32
+
+
+def test_inputs_may_be_added_while_recording():
+    tape = Tape()
+    with tape:
+        x = tape.input(2.0)
+        y = x * x
+        z = tape.input(5.0)
+        w = y * z
+    tape.backward(w)
+    assert (tape.grad_of(x), tape.grad_of(z), tape.grad_of(y)) == (20.0, 4.0, 5.0)
+    tape.backward(y)
+    assert (tape.grad_of(x), tape.grad_of(z)) == (4.0, 0.0)
+
+
+def test_nodes_say_operation_operands_value_and_adjoint():
+    tape = Tape()
+    x = tape.input(2.0, "x")
+    with tape:
+        y = np.sin(x) * 3.0
+        z = 2.0 - y**2
+        unused = x + 1.0
+    before = tape.nodes
+    assert all(node.adjoint is None for node in before)
+    tape.backward(z)
+    nodes = list(tape)
+    assert len(nodes) == 6 and len(tape) == tape.num_ops() == 5
+    names = ["input", "sin", "multiply", "power", "subtract", "add"]
+    assert [node.operation for node in nodes] == names
+    assert nodes[2].operands == ("v0", 3.0) and nodes[4].operands == (2.0, "v2")
+    assert nodes[3].value == tape.value(y) ** 2 and nodes[3].adjoint == -1.0
+    assert nodes[1].adjoint == pytest.approx(-6 * tape.value(y))
+    assert nodes[5].adjoint is None and tape.grad_of(unused) == 0.0
+    text = repr(tape)
+    for word in ("x", "sin", "multiply", "power", "subtract", "add", "5 operations"):
+        assert word in text
+    assert tape._repr_mimebundle_()["text/plain"] == text
+
+
+def test_every_kind_of_operation_is_listed():
+    tape = Tape()
+    x = tape.input(V)
+    with tape:
+        y = np.stack([x, x * 2])
+        y = np.concatenate([y, y])[1:].T @ np.ones(3)
+        y = np.where(y > 0, np.maximum(y, 1.0), 0.0).reshape(3, 1)
+        y = np.max(y) + np.mean(y)
+    tape.backward(y)
+    assert len(tape.nodes) == tape.num_ops() + 1
+    assert all(isinstance(node.operation, str) and node.operands for node in tape.nodes[1:])
+    assert repr(tape)
+
+
+def test_constants_do_not_land_on_the_tape():
+    tape = Tape()
+    x = tape.input(2.0)
+    with tape:
+        np.sin(3.0) * np.ones(2)
+        x > 1, np.isnan(x), np.zeros_like(x)
+    assert tape.num_ops() == 0
+
+
+def test_two_tapes_at_once():
+    "each tape records what depends on its own inputs"
+    one, two = Tape(), Tape()
+    x, y = one.input(2.0), two.input(3.0)
+    with one, two:
+        z = x * y * x
+        inner, outer = (two, one) if z.tape is two else (one, two)
+        inner.backward(z)
+        slope = inner.grad_of(y if inner is two else x)
+        outer.backward(slope)
+    mixed = outer.grad_of(x if inner is two else y)
+    assert inner.value(z).value == 12.0 and mixed == 4.0
+
+
+def test_a_tape_inside_grad_and_grad_inside_a_tape():
+    def inner(x):
+        tape = Tape()
+        u = tape.input(x)
+        with tape:
+            y = u**3
+        tape.backward(y)
+        return tape.grad_of(u)
+
+    assert grad(inner)(2.0) == derivative(inner)(2.0) == 12.0
+    tape = Tape()
+    x = tape.input(2.0)
+    with tape:
+        y = grad(lambda u: u**3)(x)
+    tape.backward(y)
+    assert tape.grad_of(x) == 12.0
+
+
+def test_backward_while_recording_is_not_recorded():
+    tape = Tape()
+    x = tape.input(2.0)
+    with tape:
+        y = x * x
+        tape.backward(y)
+        count = tape.num_ops()
+        z = y * x
+    assert count == 1
+    tape.backward(z)
+    assert tape.grad_of(x) == 12.0
+
+
+def test_the_input_array_is_not_changed():
+    x = V.copy()
+    tape = Tape()
+    u = tape.input(x)
+    with tape:
+        y = np.sum(u[1:] * u[:-1]) + u[0]
+    tape.backward(y)
+    assert x.tolist() == V.tolist() and not np.shares_memory(tape.grad_of(u), x)
