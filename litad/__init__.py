@@ -5,11 +5,18 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
+    "checks": "check_grads",
     "core": "LitadError",
-    "derivatives": "gradient hessian hvp jacfwd jacrev",
+    "derivatives": "gradient hessian hvp jacfwd jacobian jacrev",
+    "footprints": "sparsity",
     "forward": "Dual derivative jvp",
+    "implicit": "fixed_point minimize root",
+    "linear": "linearize",
+    "record": "Var",
     "reverse": "grad value_and_grad vjp",
-    "tape": "Tape Var",
+    "rules": "checkpoint checkpoint_chain custom_jvp custom_vjp primitive stop_gradient straight_through",
+    "tape": "Tape",
+    "taylor": "jet",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -544,6 +544,7 @@ def is_finite(x: Any) -> bool:
 
 Box.vanishes = lambda self: vanishes(self.value)
 Box.is_finite = lambda self: is_finite(self.value)
+Box.settle = lambda self: self
 
 # %% ../nbs/02_core.ipynb #8f6c76bb
 def unbroadcast(

@@ -178,7 +178,8 @@ def _tensorsolve(a, b, axes=None):
     size = math.prod(own)
     if a.size != size**2:
         raise np.linalg.LinAlgError(
-            "Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])"
+            "Input arrays must satisfy the requirement "
+            "prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])"
         )
     return np.reshape(np.linalg.solve(np.reshape(a, (size, size)), np.ravel(b)), own)
 
@@ -192,7 +193,7 @@ def _tensorinv(a, ind=2):
 
 # %% ../nbs/06_linalg.ipynb #046397f0
 def cofactors(x: Any) -> Any:
-    "The slopes of the determinant: det(x) times the inverse transposed, or minors where x is nearly singular."
+    "The slopes of the determinant: det(x) inv(x)', or minors where x is nearly singular."
     if well_conditioned(plain(x)):
         return column(np.linalg.det(x)) * mT(np.linalg.inv(x))
     n = x.shape[-1]

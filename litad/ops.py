@@ -227,10 +227,11 @@ ldexp = elementwise(np.ldexp, lambda t, b: np.ldexp(t, b), None)
 
 # %% ../nbs/03_ops.ipynb #220be0c2
 for _primitive in [
-    exp, exp2, expm1, log, log2, log10, log1p, sqrt, cbrt, square, reciprocal, sin, cos, tan, arcsin, arccos,
-    arctan, sinh, cosh, tanh, arcsinh, arccosh, arctanh, negative, positive, absolute, fabs, degrees, radians, sign,
-    floor, ceil, trunc, rint, add, subtract, multiply, divide, power, float_power, remainder, fmod, floor_divide,
-    maximum, minimum, fmax, fmin, hypot, arctan2, logaddexp, logaddexp2, copysign, spacing, nextafter, heaviside,
+    exp, exp2, expm1, log, log2, log10, log1p, sqrt, cbrt, square, reciprocal, sin, cos, tan,
+    arcsin, arccos, arctan, sinh, cosh, tanh, arcsinh, arccosh, arctanh, negative, positive,
+    absolute, fabs, degrees, radians, sign, floor, ceil, trunc, rint, add, subtract, multiply,
+    divide, power, float_power, remainder, fmod, floor_divide, maximum, minimum, fmax, fmin,
+    hypot, arctan2, logaddexp, logaddexp2, copysign, spacing, nextafter, heaviside,
 ]:  # fmt: skip
     UFUNCS[getattr(np, _primitive.name)] = _primitive
 UFUNCS[np.deg2rad], UFUNCS[np.rad2deg] = radians, degrees

@@ -679,7 +679,10 @@ ONE_AXIS = set(
 # Calls in which another argument than the first is the one with a derivative.
 CALLED = {
     name: EXAMPLES[name][0]
-    for name in "choose compress extract select apply_along_axis apply_over_axes".split()
+    for name in (
+        "choose compress extract select apply_along_axis apply_over_axes einsum vecdot matvec vecmat "
+        "linalg.cholesky linalg.multi_dot linalg.tensorsolve"
+    ).split()
 }
 CALLED |= {
     "copyto": copied,
