@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import litad.fft  # with the next two: the whole vocabulary of NumPy
-import litad.series
-import litad.spectra
+import litad.fft  # noqa: F401  (with the next two: the whole vocabulary of NumPy)
+import litad.series  # noqa: F401
+import litad.spectra  # noqa: F401
 from .buffers import present
 from .core import Box, LitadError, as_operand, failing_line, no_stranger, plain
 from .tree import describe, flatten, leaf_type, unflatten

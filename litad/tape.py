@@ -29,7 +29,7 @@ from litad.core import (
     user_line,
     zeros_of,
 )
-from .record import CLOSED, LEAN, LOGGED, OFF, PLACES, Pull, Var, fingerprint, hold, put_old
+from .record import CLOSED, LEAN, LOGGED, OFF, PLACES, Pull, Var, fingerprint, put_old
 from .shapes import repeats, scatter
 from .tree import leaf_type
 

@@ -680,8 +680,8 @@ ONE_AXIS = set(
 CALLED = {
     name: EXAMPLES[name][0]
     for name in (
-        "choose compress extract select apply_along_axis apply_over_axes einsum vecdot matvec vecmat "
-        "linalg.cholesky linalg.multi_dot linalg.tensorsolve"
+        "choose compress extract select apply_along_axis apply_over_axes einsum vecdot matvec "
+        "vecmat linalg.cholesky linalg.multi_dot linalg.tensorsolve"
     ).split()
 }
 CALLED |= {

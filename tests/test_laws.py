@@ -505,7 +505,9 @@ def test_arguments_by_position(name):
     check_first(POSITIONAL[name], [X], np.random.default_rng(2))
 
 
-@pytest.mark.parametrize("function", sorted(core.CONSTANTS, key=name_of), ids=name_of)
+@pytest.mark.parametrize(
+    "function", sorted(core.CONSTANTS - {np.einsum_path}, key=name_of), ids=name_of
+)
 def test_constants_are_those_of_the_value(function):
     "a function listed as constant answers for a box what it answers for the box's value"
     arguments = {
@@ -536,7 +538,7 @@ def test_constants_are_those_of_the_value(function):
     except litad.LitadError:
         return  # a refusal is always allowed
     expected = function(*arguments(x))
-    if not function.__name__.startswith(("empty", "array_", "einsum")):
+    if not function.__name__.startswith(("empty", "array_")):
         assert np.array_equal(seen[0], expected)
     if function not in MAKERS:
         assert type(seen[0]) is type(expected)
