@@ -181,7 +181,7 @@ def check_grads(
     atol: float | None = None,  # by default, from the precision of the dtype
     rtol: float | None = None,
     seed: int = 0,  # of the directions
-) -> "Checked":  # the laws that hold, and by what margin; otherwise CheckFailed is raised
+) -> Any:  # the laws that hold, and by what margin; otherwise CheckFailed is raised
     "Check the derivatives of a function against differences, and the modes against each other."
     check_function("check_grads", f)
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
