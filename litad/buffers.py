@@ -355,11 +355,7 @@ for _function in (np.zeros, np.ones, np.empty, np.eye, np.identity):
     )
 
 
-def _copy(a, order="K", subok=False):
-    return a.alias()
-
-
-FUNCTIONS[np.copy] = _copy
+FUNCTIONS[np.copy] = lambda a, order="K", subok=False: a.alias()
 Box.copy = lambda self, order="C": self.alias()
 Handle.alias = lambda self: (
     now.alias() if isinstance(now := self.read(), Box) else Buffer(now.copy())

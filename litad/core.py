@@ -337,7 +337,6 @@ Box.__int__ = _refusal(
 Box.__index__ = _refusal(
     "using as an index", "an integer that does not depend on x; or np.where, np.take"
 )
-Box.__setitem__ = _refusal("item assignment into", "np.where, np.stack or np.concatenate")
 
 # %% ../nbs/02_core.ipynb #ad5b83d8
 REMEDIES = {  # modules of SciPy that NumPy's protocols do not reach -> what to write instead
@@ -392,9 +391,7 @@ Box.__array_namespace__ = lambda self, *, api_version=None: importlib.import_mod
     "litad.namespace"
 ).namespace(api_version)
 Box.__format__ = lambda self, spec: format(self.value, spec)
-Box.__copy__ = lambda self: self
 Box.__reduce_ex__ = _refusal("pickling", "the value: pickle.dumps(x.value)")
-Box.__deepcopy__ = lambda self, memo: self
 
 # %% ../nbs/02_core.ipynb #fa11b3b3
 def implements(

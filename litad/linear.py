@@ -24,7 +24,8 @@ from litad.arguments import (
 )
 from .forward import match_tangents
 from .reverse import pull_back
-from .tape import CLOSED, LEAN, Tape, Var, lean_tape
+from .record import CLOSED, LEAN, Var
+from .tape import Tape, lean_tape
 from .tree import unflatten
 
 # %% ../nbs/21_linear.ipynb #e5a91771

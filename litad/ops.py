@@ -489,8 +489,7 @@ CONSTANTS.update(
         "diag_indices_from tril_indices_from triu_indices_from min_scalar_type"
     ).split()
 )
-for _function in (np.zeros, np.ones, np.empty, np.arange, np.eye, np.identity):
-    FUNCTIONS[_function] = _function
+FUNCTIONS[np.arange] = np.arange
 
 # %% ../nbs/03_ops.ipynb #2d180305
 def methods(**functions: Callable) -> None:

@@ -204,11 +204,6 @@ def _full(shape, fill_value, dtype=None, order="C", *, device=None):
     shape = tuple(np.atleast_1d(shape).tolist())
     return np.broadcast_to(fill_value if dtype is None else cast_to(fill_value, dtype), shape)
 
-
-@implements(np.copy)
-def _copy(a, order="K", subok=False):
-    return a
-
 # %% ../nbs/04_shapes.ipynb #aac6fce0
 @implements(np.broadcast_arrays)
 def _broadcast_arrays(*args, subok=False):
@@ -717,14 +712,7 @@ def _spread(args: tuple) -> Any:
     return args[0] if len(args) == 1 and (args[0] is None or not isinstance(args[0], int)) else args
 
 
-methods(
-    squeeze=np.squeeze,
-    swapaxes=np.swapaxes,
-    ravel=np.ravel,
-    flatten=np.ravel,
-    take=np.take,
-    copy=np.copy,
-)
+methods(squeeze=np.squeeze, swapaxes=np.swapaxes, ravel=np.ravel, flatten=np.ravel, take=np.take)
 methods(
     repeat=np.repeat,
     choose=np.choose,
