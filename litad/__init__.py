@@ -6,12 +6,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "checks": "check_grads",
+    "control": "cond fori_loop scan switch while_loop",
     "core": "LitadError",
     "derivatives": "gradient hessian hvp jacfwd jacobian jacrev",
     "footprints": "sparsity",
     "forward": "Dual derivative jvp",
     "implicit": "fixed_point minimize root",
     "linear": "linearize",
+    "matrices": "matrix_function",
     "record": "Var",
     "reverse": "grad value_and_grad vjp",
     "rules": "checkpoint checkpoint_chain custom_jvp custom_vjp primitive stop_gradient straight_through",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['is_variable', 'boxable', 'floating', 'positions', 'Selection', 'select', 'no_variable', 'give_back', 'own',
            'own_array', 'own_results', 'like_variables', 'connect', 'call', 'in_other_words', 'check_function',
-           'check_outputs', 'no_path', 'unbox', 'with_aux']
+           'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
 
 # %% ../nbs/15_arguments.ipynb #9ef1e552
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import litad.fft  # noqa: F401  (with the next two: the whole vocabulary of NumPy)
+import litad.fft  # noqa: F401  (with the next one and spectra: the whole vocabulary of NumPy)
 import litad.series  # noqa: F401
-import litad.spectra  # noqa: F401
 from .buffers import present
 from .core import Box, LitadError, as_operand, failing_line, no_stranger, plain
+from .spectra import Guarded
 from .tree import describe, flatten, leaf_type, unflatten
 
 # %% ../nbs/15_arguments.ipynb #99672b80
@@ -26,13 +26,15 @@ def is_variable(leaf: Any) -> bool:
     if type(leaf) is float:
         return True
     if isinstance(leaf, (Box, np.ndarray, np.generic)):
-        return leaf.dtype.kind == "f"
-    return isinstance(leaf, float)
+        return leaf.dtype.kind in "fc"
+    return isinstance(leaf, (float, complex))
 
 
 def boxable(leaf: Any) -> Any:
     "A variable as what a box holds: an array, a NumPy number, or a box of a lower level."
-    return leaf if isinstance(leaf, (Box, np.ndarray, np.generic)) else np.float64(leaf)
+    if isinstance(leaf, (Box, np.ndarray, np.generic)):
+        return leaf
+    return np.complex128(leaf) if isinstance(leaf, complex) else np.float64(leaf)
 
 
 def floating(x: Any) -> Any:
@@ -93,6 +95,7 @@ class Selection(NamedTuple):
     leaves: list  # the leaves of the arguments at these positions
     treedef: tuple  # the shape of the tuple of these arguments
     active: list  # the positions, among the leaves, of the variables
+    allow_unused: bool = False  # whether an argument that nothing depends on is no mistake
 
     def variables(self) -> list:
         "The variables, as boxes hold them."
@@ -115,6 +118,9 @@ class Selection(NamedTuple):
         return unflatten(self.treedef, leaves)
 
 # %% ../nbs/15_arguments.ipynb #435f0ae0
+_ALONE = flatten((0.0,))[1]  # the treedef of one argument that is no container
+
+
 def select(
     name: str,  # of the transformation, for messages
     args: tuple,  # the positional arguments of the call
@@ -122,8 +128,16 @@ def select(
     some: bool = False,  # whether one variable among all arguments is enough
 ) -> Selection:  # the variables, ready to be boxed
     "Find the variables among the arguments that a transformation was asked for."
+    if type(argnums) is int and 0 <= argnums < len(args):
+        x = args[argnums]
+        if type(x) is float or (type(x) is np.ndarray and x.dtype.kind == "f"):
+            return Selection(args, (argnums,), True, [x], _ALONE, [0])
     places = positions(argnums, len(args), name)
     leaves, treedef = flatten(tuple(args[k] for k in places))
+    if all([type(x) is np.ndarray and x.dtype.kind == "f" for x in leaves]) and leaves:
+        active = list(range(len(leaves)))
+        alone = not isinstance(argnums, (tuple, list))
+        return Selection(args, places, alone, leaves, treedef, active)
     leaves = [no_stranger(present(leaf)) for leaf in leaves]
     leaves = [
         as_operand(x) if isinstance(x, np.ndarray) and x.dtype.kind == "O" else x for x in leaves
@@ -142,12 +156,10 @@ def no_variable(name: str, place: int, arg: Any) -> LitadError:
     remedy = "a float, an array of floats, or a container of them"
     if type(arg) is int or kind in "iu" and kind:
         remedy = f"{float(arg)!r} instead of {arg!r}" if type(arg) is int else "x.astype(float)"
-    elif isinstance(arg, complex) or kind == "c":
-        remedy = "the real and imaginary parts as two real arguments"
     return LitadError(
         f"{name} cannot differentiate with respect to argument {place}",
         got=describe(arg) if not isinstance(arg, (str, int)) else f"{type(arg).__name__} {arg!r}",
-        rule="only real floating-point numbers have derivatives",
+        rule="only floating-point numbers, real or complex, have derivatives",
         instead=remedy,
     )
 
@@ -170,15 +182,17 @@ def own(leaf: Any, g: Any, taken: set) -> Any:
     if isinstance(g, Box):
         return g
     if not isinstance(leaf, (np.ndarray, np.generic, Box)):
-        return float(g)
-    g = np.asarray(g, leaf.dtype)
+        return complex(g) if isinstance(leaf, complex) else float(g)
+    if type(g) is not np.ndarray or g.dtype is not leaf.dtype:
+        g = np.asarray(g, leaf.dtype)
     return own_array(g, taken) if isinstance(leaf, np.ndarray) else g[()]
 
 
 def own_array(g: Any, taken: set) -> np.ndarray:
     "An array that shares no memory with those taken, and is added to them."
     g = np.asarray(g)
-    if id(g) in taken or not g.flags.owndata or not g.flags.writeable:
+    flags = g.flags
+    if id(g) in taken or not flags.owndata or not flags.writeable:
         g = g.copy()
     taken.add(id(g))
     return g
@@ -186,18 +200,24 @@ def own_array(g: Any, taken: set) -> np.ndarray:
 
 def own_results(selection: Selection, results: list, borrowed: list) -> list:
     "Results as the caller's own: Python floats for Python floats, and arrays shared with nobody."
-    taken = {id(x) for x in (*selection.leaves, *borrowed)}
     results = [like_variables(selection, x) for x in results]
+    if not any([isinstance(x, np.ndarray) for x in results]):
+        return results
+    taken = {id(x) for x in (*selection.leaves, *borrowed)}
     return [own_array(x, taken) if isinstance(x, np.ndarray) else x for x in results]
 
 
+_DOUBLE = (np.float64, np.complex128)
+
+
 def like_variables(selection: Selection, value: Any) -> Any:
-    "A float result of a call whose variables were all Python floats, as a Python float."
-    is_double = type(value) is np.float64 or (
-        type(value) is np.ndarray and value.shape == () and value.dtype == np.float64
+    "A result of a call whose variables were all Python's own numbers, as one of those."
+    is_number = type(value) in _DOUBLE or (
+        type(value) is np.ndarray and value.shape == () and value.dtype.type in _DOUBLE
     )
-    if is_double and all([isinstance(selection.leaves[k], float) for k in selection.active]):
-        return float(value)
+    kinds = (float, complex)
+    if is_number and all([isinstance(selection.leaves[k], kinds) for k in selection.active]):
+        return value.item()
     return value
 
 # %% ../nbs/15_arguments.ipynb #775bd268
@@ -265,7 +285,26 @@ def in_other_words(name: str, error: Exception) -> LitadError | None:
             instead="np.stack([x, 2.0]) instead of np.array([x, 2.0])",
             line=failing_line(error),
         )
+    if any([word in str(error) for word in ("dtype('O')", "object array")]) or _met_objects(error):
+        return LitadError(
+            f"{name}: NumPy has no code for these operands",
+            got=str(error).splitlines()[0],
+            rule="np.array([...]) and np.asarray(x) of boxes are arrays of objects, with Python's operators only",
+            instead="np.stack([u, v]) instead of np.array([u, v]); x itself instead of np.asarray(x)",
+            line=failing_line(error),
+        )
     return None
+
+
+def _met_objects(error: Exception) -> bool:
+    "Whether an error arose in a function of a library that was handed an array of objects."
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    values = trace.tb_frame.f_locals.values() if trace is not None else ()
+    return "not supported" in str(error) and any(
+        [getattr(x, "dtype", None) == object for x in values]
+    )
 
 
 def check_function(name: str, f: Any) -> None:
@@ -289,10 +328,11 @@ def check_outputs(
             raise LitadError(
                 f"{name}: the function returned something that has no derivative",
                 got=leaf_type(leaf),
-                rule="results are floats, arrays of floats, or containers of them",
+                rule="results are floats or complex numbers, arrays or containers of them",
                 instead="return floats; has_aux=True carries anything else along",
             )
         if isinstance(leaf, Box) and leaf.level > level:
+            leaf.settle()
             raise LitadError(
                 f"{name}: the result depends on a {type(leaf).__name__} made outside of {name}",
                 got=repr(leaf),
@@ -311,16 +351,18 @@ def no_path(name: str, which: str) -> LitadError:
     )
 
 # %% ../nbs/15_arguments.ipynb #a3732c1a
-def unbox(tree: Any, level: int) -> Any:
+def unbox(tree: Any, level: int, copied: bool = False) -> Any:
     "A tree of results without the boxes of a transformation that has ended."
     leaves, treedef = flatten(tree)
-    taken_out = lambda x: x.value if isinstance(x, Box) and x.level == level else x  # noqa: E731
+    taken = (lambda x: x.copy() if isinstance(x, np.ndarray) else x) if copied else (lambda x: x)  # noqa: E731
+    taken_out = lambda x: taken(x.value) if isinstance(x, Box) and x.level == level else x  # noqa: E731
     for k, leaf in enumerate(leaves):
         if isinstance(leaf, np.ndarray) and leaf.dtype == object:
             parts = [taken_out(part) for part in leaf.ravel().tolist()]
             leaves[k] = as_operand(np.array(parts).reshape(leaf.shape))
         else:
-            leaves[k] = taken_out(present(leaf))
+            leaf = present(leaf)
+            leaves[k] = taken_out(leaf.value if isinstance(leaf, Guarded) else leaf)
     return unflatten(treedef, leaves)
 
 
@@ -331,3 +373,30 @@ def with_aux(name: str, out: Any) -> tuple[Any, Any]:
             f"{name} with has_aux=True", got=describe(out), instead="return value, aux"
         )
     return out
+
+# %% ../nbs/15_arguments.ipynb #085aa252
+def check_holomorphic(name: str, variables: list, values: list) -> None:
+    "Refuse holomorphic=True where an argument or a result is real."
+    for what, found in (("argument", variables), ("result", values)):
+        real = [x for x in found if x.dtype.kind != "c"]
+        if real:
+            raise LitadError(
+                f"{name}: holomorphic=True needs complex arguments and complex results",
+                got=f"a real {what}, {leaf_type(real[0])}",
+                rule="a holomorphic function takes complex numbers to complex numbers",
+                instead="x.astype(complex) for a real argument; without holomorphic=True for a real result",
+            )
+
+
+def check_turned(name: str, slope: Any, turned: Any) -> None:
+    "Refuse a derivative that does not turn with its direction."
+    slope, turned = np.asarray(plain(slope)), np.asarray(plain(turned))
+    size = np.abs(slope).max(initial=0.0) + np.abs(turned).max(initial=0.0)
+    error = np.abs(turned - 1j * slope).max(initial=0.0)
+    if np.isfinite(size) and error > size * np.finfo(turned.dtype).eps ** 0.5:
+        raise LitadError(
+            f"{name}: the function is not holomorphic here",
+            got=f"a derivative along i that differs from i times the one along 1 by {error:.2g}",
+            rule="conjugates, absolute values, real and imaginary parts are not holomorphic",
+            instead="a real result; or the real and imaginary parts as separate real arguments",
+        )

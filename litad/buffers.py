@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['put', 'put_copy', 'stored_last', 'put_in_value', 'Handle', 'present', 'Buffer', 'View', 'write_through',
            'shares_memory', 'is_view', 'linked_getitem', 'link', 'tell_others', 'refresh_views', 'getattr_or_none',
-           'link_if_view']
+           'Watcher', 'link_if_view', 'Flat', 'reshape_flat', 'writer']
 
 # %% ../nbs/14_buffers.ipynb #eab0db70
 import operator
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from litad.core import (
     Box,
     LitadError,
     Primitive,
+    Unknown,
     as_operand,
     bind,
     plain,
     unbroadcast,
 )
-from .shapes import canonical_index, getitem, repeats, reshape, scatter, transpose
+from .shapes import Moving, canonical_index, getitem, repeats, reshape, scatter, transpose
 
 # %% ../nbs/14_buffers.ipynb #9ccfc0a2
 def put_copy(x: Any, v: Any, index: Any) -> Any:
@@ -37,7 +39,7 @@ def put_copy(x: Any, v: Any, index: Any) -> Any:
 
 def stored_last(index: Any, shape: tuple, like: Any) -> Any:
     "For each stored value, whether it is still there when all are stored."
-    number = np.arange(max(1, int(np.prod(np.shape(like))))).reshape(np.shape(like))
+    number = np.arange(np.size(like)).reshape(np.shape(like))
     owner = np.full(shape, -1)
     owner[index] = number
     return owner[index] == number
@@ -163,7 +165,10 @@ def write_through(base: Box, primitive: Primitive, parameters: dict, new: Any) -
 
 def shares_memory(view: Any, base: Any) -> bool:
     "Whether NumPy made a view and not a copy."
-    return np.may_share_memory(plain(view), plain(base))
+    view, base = plain(view), plain(base)
+    if isinstance(base, Unknown):
+        return True
+    return np.may_share_memory(view, base)
 
 # %% ../nbs/14_buffers.ipynb #f294bc63
 def is_view(index: Any, ndim: int) -> bool:
@@ -179,6 +184,8 @@ def is_view(index: Any, ndim: int) -> bool:
 
 def _handle_getitem(self: Handle, index: Any) -> Any:
     index = canonical_index(index)
+    if type(index) is Moving:
+        return index.read(self.peek())
     if is_view(index, self.ndim):
         self.peek()[index]  # an index out of bounds is an error now, not later
         return View(self, getitem, {"index": index})
@@ -199,7 +206,10 @@ def _setitem(self: Box, index: Any, v: Any) -> None:
         )
     if not isinstance(v, (Box, np.ndarray, np.generic, int, float, complex)):
         raise LitadError("item assignment takes numbers", got=repr(v), instead="x[i] = 1.0")
-    self.store(canonical_index(index), v)
+    index = canonical_index(index)
+    if type(index) is Moving:
+        return self.become(index.stored(self, v))
+    self.store(index, v)
 
 
 Box.__setitem__ = _setitem
@@ -240,8 +250,10 @@ def linked_getitem(self: Box, index: Any) -> Any:
             link(y, self, getitem, {"index": index})
         return y
     index = canonical_index(index)
+    if type(index) is Moving:
+        return index.read(self)
     y = bind(getitem, self, index=index)
-    if y.ndim and is_view(index, self.ndim):
+    if is_view(index, self.ndim):
         link(y, self, getitem, {"index": index})
     return y
 
@@ -250,11 +262,11 @@ def link(view: Box, base: Box, primitive: Primitive, parameters: dict) -> None:
     "Remember that a box is a view of another, made by a primitive."
     view.origin = (base, primitive, parameters)
     try:
-        views = base.views
+        views = object.__getattribute__(base, "views")
     except AttributeError:
         views = base.views = []
     views.append(weakref.ref(view))
-    if len(views) & (len(views) - 1) == 0:
+    if len(views) > 4 and len(views) & (len(views) - 1) == 0:
         base.views = [v for v in views if v() is not None]
 
 
@@ -272,7 +284,11 @@ def refresh_views(base: Box) -> None:
     "Give the views of a box their new values."
     for reference in getattr_or_none(base, "views") or ():
         view = reference()
-        if view is not None:
+        if isinstance(view, np.ndarray):  # what np.asarray made of it
+            view.flags.writeable = True
+            reference.box.alias().fill_elements(view)
+            view.flags.writeable = False
+        elif view is not None:
             _, primitive, parameters = view.origin
             view.adopt(bind(primitive, base.alias(), **parameters))
             refresh_views(view)
@@ -296,6 +312,26 @@ Box.become = _become
 Box.alias = lambda self: self
 Box.__copy__ = lambda self: self.alias()
 Box.__deepcopy__ = lambda self, memo: self.alias()
+
+# %% ../nbs/14_buffers.ipynb #2957a730
+class Watcher(weakref.ref):
+    """A reference to an array of elements, and the box they are read from."""
+
+    __slots__ = ("box",)
+
+
+def _watch(self: Box, array: np.ndarray) -> None:
+    if isinstance(self, Handle):
+        self.no_array()()
+    base, reference = self, Watcher(array)
+    while (origin := getattr_or_none(base, "origin")) is not None:
+        base = origin[0]
+    if hasattr(type(base), "views"):
+        reference.box = self
+        base.views = [*(getattr_or_none(base, "views") or ()), reference]
+
+
+Box.watch = _watch
 
 # %% ../nbs/14_buffers.ipynb #b411508d
 reshape.view = transpose.view = True
@@ -330,6 +366,8 @@ def _add_at(a, indices, b):
     if not isinstance(a, Box):
         raise LitadError("np.add.at of a box into a plain array", instead="a = np.zeros(n, like=x)")
     index = canonical_index(indices)
+    if type(index) is Moving:
+        return a.become(index.added(a, present(as_operand(b))))
     like = np.shape(bind(getitem, np.zeros(np.shape(a)), index=index))
     a += bind(
         scatter, np.broadcast_to(present(as_operand(b)), like), index=index, shape=np.shape(a)
@@ -337,6 +375,100 @@ def _add_at(a, indices, b):
 
 
 METHODS[np.add, "at"] = _add_at
+
+# %% ../nbs/14_buffers.ipynb #5f782c3f
+class Flat:
+    """What `x.flat` is: the elements of a box in one row, to read and to write."""
+
+    def __init__(self, base: Box):
+        self.base = base
+
+    def __getitem__(self, index: Any) -> Any:
+        return reshape_flat(self.base)[index]
+
+    def __setitem__(self, index: Any, v: Any) -> None:
+        places = np.arange(self.base.size)[index]
+        fitting = v if np.ndim(v) == 0 or np.ndim(places) == 0 else np.resize(v, places.shape)
+        self.base[np.unravel_index(places, self.base.shape)] = fitting
+
+    def __len__(self) -> int:
+        return self.base.size
+
+    def __iter__(self):
+        return iter(reshape_flat(self.base))
+
+
+def reshape_flat(x: Box) -> Any:
+    "The elements of a box in one row."
+    return np.reshape(x, -1)
+
+
+Box.flat = property(Flat, lambda self, v: Flat(self).__setitem__(slice(None), v))
+
+# %% ../nbs/14_buffers.ipynb #1d24f5ca
+def writer(store: Callable) -> Callable:
+    "A function of NumPy that writes into its first argument, for a box there."
+
+    def door(a, *args, **kwargs):
+        if not isinstance(a, Box):
+            raise LitadError(
+                f"{store.__name__.strip('_')} of a box into a plain array",
+                instead="a = np.zeros(n, like=x)",
+            )
+        store(a, *args, **kwargs)
+
+    return door
+
+
+def _fill_diagonal(a, val, wrap=False):
+    if np.ndim(a) < 2 or (np.ndim(a) > 2 and len(set(np.shape(a))) > 1):
+        raise ValueError("array must be at least 2-d, and of equal lengths beyond that")
+    row = a.shape[1] if np.ndim(a) == 2 else sum(a.shape[0] ** k for k in range(1, np.ndim(a)))
+    end = a.shape[1] ** 2 if np.ndim(a) == 2 and not wrap else None
+    a.flat[: end : row + 1] = val
+
+
+def _put(a, ind, v, mode="raise"):
+    places = np.ravel(np.asarray(ind))
+    if mode != "raise":
+        places = np.clip(places, 0, a.size - 1) if mode == "clip" else places % a.size
+    a.flat[places] = v
+
+
+def _put_along_axis(arr, indices, values, axis=-1):
+    places = np.reshape(np.arange(arr.size), arr.shape)
+    places = np.take_along_axis(places, np.asarray(indices), axis)
+    arr[np.unravel_index(places, arr.shape)] = values
+
+# %% ../nbs/14_buffers.ipynb #c1b0ff26
+def _place(arr, mask, vals):
+    arr.flat[np.flatnonzero(mask)] = vals
+
+
+def _putmask(a, mask, values):
+    values = values if np.ndim(values) == 0 else np.resize(values, np.shape(a))
+    a[...] = np.where(mask, values, a)
+
+
+for _store in (_fill_diagonal, _put, _put_along_axis, _place, _putmask):
+    FUNCTIONS[getattr(np, _store.__name__[1:])] = writer(_store)
+
+
+def _sort(self: Box, axis: int = -1, kind: str | None = None, order: None = None) -> None:
+    self[...] = np.sort(self, axis, kind, order)
+
+
+def _partition(self: Box, kth: Any, axis: int = -1) -> None:
+    self[...] = np.partition(self, kth, axis)
+
+
+def _view(self: Box, dtype: Any = None) -> Box:
+    if dtype is not None and np.dtype(dtype) != self.dtype:
+        raise LitadError("bytes seen as another type have no derivative", instead="x.astype(dtype)")
+    return self[...]
+
+
+Box.put, Box.sort, Box.partition, Box.view = _put, _sort, _partition, _view
 
 # %% ../nbs/14_buffers.ipynb #3e7ab98c
 def _fresh_like(function):

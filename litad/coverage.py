@@ -20,7 +20,9 @@ DIFFERENTIATES, CONSTANT, REFUSED = "differentiates", "constant", "refused"
 
 NOT_ASKED = {
     (DIFFERENTIATES, "it calls functions that differentiate"): "full row_stack",
-    (DIFFERENTIATES, "into an array that is a box; a plain array is refused"): "copyto",
+    (DIFFERENTIATES, "into an array that is a box; a plain array is refused"): (
+        "copyto put place putmask put_along_axis fill_diagonal"
+    ),
     (CONSTANT, "a fresh array, whose elements can be assigned"): "zeros_like ones_like empty_like",
     (CONSTANT, "it makes an array from sizes"): (
         "zeros ones empty arange eye identity tri indices diag_indices tril_indices "

@@ -12,6 +12,8 @@ import numpy as np
 
 from .buffers import Buffer
 from .core import CONSTANTS, FUNCTIONS, Box, LitadError, Primitive, bind, fresh_level, vanishes
+from .ops import binary
+from .shapes import concatenate, stack
 
 # %% ../nbs/16_lanes.ipynb #f11c4eaf
 class Lanes(Box):
@@ -36,6 +38,11 @@ class Lanes(Box):
             if any([isinstance(v, Box) for v in values]):
                 return Lanes(bind(primitive, *values, **parameters), self.level)
             return Lanes(primitive.impl(*values, **parameters), self.level)
+        follow = getattr(primitive, "follow", None)
+        if follow is not None and (y := follow(values, mapped, parameters)) is not NotImplemented:
+            return Lanes(y, self.level)
+        if primitive is stack or primitive is concatenate:
+            return Lanes(self.joined(primitive, values, mapped, **parameters), self.level)
         if primitive.lanes is not None:
             try:
                 return Lanes(primitive.lanes(values[0], **parameters), self.level)
@@ -46,6 +53,14 @@ class Lanes(Box):
             for k in range(self.value.shape[0])
         ]
         return Lanes(np.stack(each), self.level)
+
+    def joined(self, primitive: Primitive, values: list, mapped: list, axis: int) -> Any:
+        "A stack or a concatenation in every lane: the same one axis further."
+        count = self.value.shape[0]
+        whole = [
+            v if m else np.broadcast_to(v, (count, *np.shape(v))) for v, m in zip(values, mapped)
+        ]
+        return bind(primitive, *whole, axis=axis + 1)
 
     def vanishes(self) -> Any:
         return Lanes(vanishes(self.value), self.level)
@@ -91,6 +106,31 @@ def _array_function(self, function, types, args, kwargs):
 
 
 Lanes.__array_function__ = _array_function
+
+# %% ../nbs/16_lanes.ipynb #876be4c9
+def _operator(primitive: Primitive, a: Any, b: Any) -> Any:
+    "A binary operator on lanes: `process`, written out."
+    level, values = (a if type(a) is Lanes else b).level, []
+    rank = (a if type(a) is Lanes else b).value.ndim
+    for x in (a, b):
+        if type(x) is Lanes and x.level == level and x.value.ndim == rank:
+            x = x.value
+        elif type(x) is np.ndarray and x.ndim >= rank:
+            return binary(primitive, a, b)
+        if type(x) not in _PLAIN or (type(x) is np.ndarray and x.dtype.kind not in "fiuc"):
+            return binary(primitive, a, b)
+        values.append(x)
+    return Lanes(primitive.impl(*values), level)
+
+
+def _read(self, index):
+    if type(index) not in (int, slice) or type(self.value) is not np.ndarray or self.value.ndim < 2:
+        return Box.__getitem__(self, index)
+    return Lanes(self.value[:, index], self.level)
+
+
+_PLAIN = frozenset({np.ndarray, np.float64, float, int})
+Lanes.binary, Lanes.__getitem__ = staticmethod(_operator), _read
 
 # %% ../nbs/16_lanes.ipynb #7c69e3a2
 def unit_directions(

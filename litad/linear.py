@@ -84,7 +84,7 @@ def linearize(
         raise no_path("linearize", "any argument")
     variables = selection.variables()
     tape, places = transposed(recorded)
-    values = own_results(selection, recorded.values, [])
+    values = own_results(selection, recorded.values, recorded.values)
 
     def pushforward(*tangents):
         directions = match_tangents("linearize", selection, tangents)

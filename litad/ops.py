@@ -7,11 +7,11 @@ __all__ = ['LN2', 'LN10', 'exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p
            'cos', 'tan', 'arcsin', 'arccos', 'arctan', 'sinh', 'cosh', 'tanh', 'arcsinh', 'arccosh', 'arctanh',
            'negative', 'positive', 'absolute', 'fabs', 'degrees', 'radians', 'sign', 'floor', 'ceil', 'trunc', 'rint',
            'rounded', 'spacing', 'fraction', 'add', 'subtract', 'multiply', 'divide', 'power', 'float_power',
-           'remainder', 'fmod', 'floor_divide', 'maximum', 'fmax', 'minimum', 'fmin', 'where', 'hypot', 'arctan2',
-           'logaddexp', 'logaddexp2', 'copysign', 'nextafter', 'heaviside', 'ldexp', 'real', 'imag', 'conjugate',
-           'hypotenuse', 'flat', 'phase', 'turned', 'real_part', 'power_in_base', 'power_in_exponent', 'chosen',
-           'larger', 'smaller', 'nonzero', 'share', 'binary', 'operators', 'with_keywords', 'outer_of', 'accumulate_of',
-           'reduce_of', 'reduceat_of', 'methods']
+           'remainder', 'fmod', 'floor_divide', 'maximum', 'fmax', 'minimum', 'fmin', 'where', 'guard', 'hypot',
+           'arctan2', 'logaddexp', 'logaddexp2', 'copysign', 'nextafter', 'heaviside', 'ldexp', 'real', 'imag',
+           'conjugate', 'hypotenuse', 'flat', 'phase', 'turned', 'real_part', 'power_in_base', 'power_in_exponent',
+           'chosen', 'larger', 'smaller', 'nonzero', 'share', 'binary', 'operators', 'with_keywords', 'outer_of',
+           'accumulate_of', 'reduce_of', 'reduceat_of', 'methods']
 
 # %% ../nbs/03_ops.ipynb #000ab0a3
 import functools
@@ -25,6 +25,7 @@ import numpy as np
 from litad.core import (
     CONSTANTS,
     FUNCTIONS,
+    GUARD,
     METHODS,
     UFUNCS,
     Box,
@@ -33,6 +34,7 @@ from litad.core import (
     as_operand,
     bind,
     constant,
+    constant_of,
     elementwise,
     implements,
     linear,
@@ -52,7 +54,7 @@ log10 = elementwise(np.log10, lambda t, x: t / (x * LN10))
 log1p = elementwise(np.log1p, lambda t, x: t / (1 + x))
 sqrt = elementwise(np.sqrt, lambda t, y: t / (2 * y))
 cbrt = elementwise(np.cbrt, lambda t, y: t / (3 * y * y))
-square = elementwise(np.square, lambda t, x: t * (2 * x))
+square = elementwise(np.square, lambda t, x: t * (x + x))
 reciprocal = elementwise(np.reciprocal, lambda t, y: -t * y * y)
 
 # %% ../nbs/03_ops.ipynb #198b9c78
@@ -187,6 +189,14 @@ where = elementwise(
     lambda t, c: np.where(c, 0.0, t),
     operands="c a b",
 )
+guard = elementwise(
+    lambda gone, c: np.where(gone, 0.0, c).astype(np.result_type(c), copy=False)[()],
+    None,
+    lambda t, gone, c: np.where(np.logical_and(gone, np.logical_not(np.isfinite(c))), 0.0, t),
+    name="guard",
+    operands="gone c",
+)
+GUARD.append(guard)
 
 # %% ../nbs/03_ops.ipynb #b0003e81
 def nonzero(x: Any) -> Any:
@@ -319,7 +329,7 @@ def _fix(x, out=None):
 # %% ../nbs/03_ops.ipynb #1126c22f
 @implements(np.ldexp)
 def _ldexp(x1, x2):
-    return bind(ldexp, as_operand(x1), plain(x2))
+    return bind(ldexp, as_operand(x1), constant_of(x2))
 
 
 @implements(np.modf)
@@ -439,6 +449,8 @@ def reduce_of(ufunc: np.ufunc) -> Callable:
         axes = sorted([k % array.ndim for k in axes], reverse=True)
         for k in axes:
             first = [initial] if initial is not None and k == axes[-1] else []
+            if not first and array.shape[k] == 1 and ufunc.identity is not None:
+                first = [ufunc.identity]
             array = functools.reduce(ufunc, [*first, *np.moveaxis(array, k, 0)])
             array = np.expand_dims(array, k) if keepdims else array
         return array
@@ -466,6 +478,7 @@ def reduceat_of(ufunc: np.ufunc) -> Callable:
     return reduceat
 
 # %% ../nbs/03_ops.ipynb #2efa769a
+METHODS[np.conjugate, "__call__"] = with_keywords(np.conjugate)
 for _ufunc in list(UFUNCS):
     METHODS[_ufunc, "__call__"] = with_keywords(_ufunc)
     if _ufunc.nin == 2:

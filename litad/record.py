@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OFF', 'LEAN', 'LOGGED', 'CLOSED', 'LARGE', 'PLACES', 'Var', 'hold', 'fingerprint', 'Pull', 'put_old', 'edge',
-           'kept_of', 'record', 'OwnedVar', 'edge_of_stored', 'quick_operators']
+           'kept_of', 'record', 'OwnedVar', 'edge_of_stored', 'spread_evenly', 'quick_operators']
 
 # %% ../nbs/18_record.ipynb #1337c5a3
 from collections.abc import Callable
@@ -13,10 +13,29 @@ from typing import Any
 
 import numpy as np
 
-from .buffers import link, link_if_view, linked_getitem, put, put_in_value, tell_others
-from .core import UFUNCS, Box, LitadError, Primitive, bind, is_finite, residuals, vanishes
-from .ops import add, divide, floor_divide, multiply, power, remainder, subtract
+from litad.buffers import (
+    is_view,
+    link,
+    link_if_view,
+    linked_getitem,
+    put,
+    put_in_value,
+    tell_others,
+)
+from litad.core import (
+    UFUNCS,
+    Box,
+    LitadError,
+    Primitive,
+    bind,
+    is_finite,
+    residuals,
+    spread,
+    vanishes,
+)
+from .ops import add, divide, floor_divide, multiply, power, remainder, square, subtract
 from .ops import binary as slow_binary
+from .reductions import matmul, matmul_in_a, matmul_in_b
 from .shapes import getitem
 
 # %% ../nbs/18_record.ipynb #15626b90
@@ -113,7 +132,7 @@ def edge(
         None if same_type and (not elementwise or own.shape == y.shape) else (own.shape, own.dtype)
     )
     if primitive.variadic:
-        shapes = [np.shape(v) for v in values]
+        shapes = [np.shape(v) for v in values] if more is None else more[1].keywords["shapes"]
         return (
             x.index,
             partial(primitive.pull[0], k=k, shapes=shapes, **parameters),
@@ -122,10 +141,14 @@ def edge(
             more,
         )
     needs = primitive.pull_needs[k]
-    safe = [
-        v if n == k or n not in needs or operands[n] is not v else hold(tape, v)
-        for n, v in enumerate(values)
-    ]
+    safe = (
+        values
+        if len(values) == 1
+        else [
+            v if n == k or n not in needs or operands[n] is not v else hold(tape, v)
+            for n, v in enumerate(values)
+        ]
+    )
     if elementwise:
         return (x.index, primitive.pull[k], kept_of(needs, safe, y), fit, more)
     kept = residuals(needs, own, safe, y)
@@ -260,6 +283,8 @@ def _ufunc(self, ufunc, method, *inputs, **kwargs):
         kept = y if keeps == 2 else x if keeps == 1 else None
         entries.append((self.index, primitive.pull[0], kept, None, None))
         return var
+    if primitive is matmul:
+        return _product(*inputs)
     if len(inputs) == 2 and primitive.structure == "elementwise":
         a, b = inputs
         if _is_array(a if b is self else b if a is self else None):
@@ -293,6 +318,59 @@ def _with_array(primitive: Primitive, x: Var, a: Any, b: Any) -> Any:
     return var
 
 # %% ../nbs/18_record.ipynb #d9c5f667
+def _function(self, function, types, args, kwargs):
+    if (function is np.sum or function is np.mean) and len(args) == 1 and not kwargs:
+        tape, own = self.tape, self.value
+        if tape.recording == LEAN and self is args[0] and _is_plain(own) and type(self) is Var:
+            y, rule, kept = np.add.reduce(own, axis=None), spread, (own.shape,)
+            if function is np.mean:
+                y, rule, kept = y / own.size, spread_evenly, (own.shape, own.size)
+            entries, var = tape.entries, _new(Var)
+            var.value, var.tape, var.index = y, tape, len(entries)
+            entries.append((self.index, rule, kept, None, None))
+            return var
+    return Box.__array_function__(self, function, types, args, kwargs)
+
+
+def _is_plain(x: Any) -> bool:
+    return type(x) is np.ndarray and x.dtype.char in "fd" and x.size > 0
+
+
+def spread_evenly(t: Any, shape: tuple, count: int) -> Any:
+    "The pull of a mean of `count` elements."
+    return spread(t / count, shape)
+
+
+Var.__array_function__ = _function
+
+# %% ../nbs/18_record.ipynb #fbdc6298
+def _product(a: Any, b: Any) -> Any:
+    "a @ b, quick where each operand is an array or recorded on the same tape."
+    if type(a) is not Var and type(b) is not Var:
+        return slow_binary(matmul, a, b)
+    tape = (a if type(a) is Var else b).tape
+    u = a.value if type(a) is Var and a.tape is tape else a
+    v = b.value if type(b) is Var and b.tape is tape else b
+    if tape.recording != LEAN or not (_is_array(u) and _is_array(v)):
+        return slow_binary(matmul, a, b)
+    y, edges = u @ v, None
+    dtype = y.dtype
+    if v is not b:
+        pull = Pull(matmul_in_b, (u if u is not a else hold(tape, u), v.shape), {}, True)
+        edges = (b.index, pull, None, None if v.dtype is dtype else (v.shape, v.dtype), edges)
+    if u is not a:
+        pull = Pull(matmul_in_a, (v if v is not b else hold(tape, v), u.shape), {}, True)
+        edges = (a.index, pull, None, None if u.dtype is dtype else (u.shape, u.dtype), edges)
+    entries, var = tape.entries, _new(Var)
+    var.value, var.tape, var.index = y, tape, len(entries)
+    entries.append(edges)
+    return var
+
+
+Var.__matmul__ = _product
+Var.__rmatmul__ = lambda self, other: _product(other, self)
+
+# %% ../nbs/18_record.ipynb #93b78e3f
 def quick_operators(primitive: Primitive) -> tuple[Callable, Callable]:
     "A binary operator and its reflection, quick where the other operand is a number or on the same tape."
     impl = primitive.impl
@@ -314,7 +392,7 @@ def quick_operators(primitive: Primitive) -> tuple[Callable, Callable]:
             y = impl(a, b)
             kept_a = b if only_a == 1 else kept_of(needs_a, (a, b), y) if needs_a else None
             kept_b = a if only_b == 0 else kept_of(needs_b, (a, b), y) if needs_b else None
-            if type(a) is np.float64 is type(b) or (a.shape == b.shape and a.dtype == b.dtype):
+            if type(a) is np.float64 is type(b) or (a.shape == b.shape and a.dtype is b.dtype):
                 edges = (other.index, rule_b, kept_b, None, None)
                 edges = (self.index, rule_a, kept_a, None, edges)
             else:
@@ -348,7 +426,7 @@ def _fit(own: Any, y: Any) -> tuple | None:
     "The shape and dtype of an operand where they differ from the result's."
     return None if own.shape == y.shape and own.dtype == y.dtype else (own.shape, own.dtype)
 
-# %% ../nbs/18_record.ipynb #93b78e3f
+# %% ../nbs/18_record.ipynb #969838ea
 for _name, _primitive in dict(
     add=add, sub=subtract, mul=multiply, truediv=divide, mod=remainder, floordiv=floor_divide
 ).items():
@@ -356,9 +434,21 @@ for _name, _primitive in dict(
     setattr(Var, f"__{_name}__", _left)
     setattr(Var, f"__r{_name}__", _right)
 _power, Var.__rpow__ = quick_operators(power)
-Var.__pow__ = lambda self, other, modulus=None: (
-    _power(self, other) if modulus is None else NotImplemented
-)
+
+
+def _power_or_square(self, exponent, modulus=None):
+    tape = self.tape
+    two = type(exponent) is int and exponent == 2
+    if not two or tape.recording != LEAN or type(self) is not Var or modulus is not None:
+        return _power(self, exponent) if modulus is None else NotImplemented
+    own = self.value
+    entries, var = tape.entries, _new(Var)
+    var.value, var.tape, var.index = own**2, tape, len(entries)
+    entries.append((self.index, square.pull[0], own, None, None))
+    return var
+
+
+Var.__pow__ = _power_or_square
 Var.__neg__ = lambda self: self.__array_ufunc__(np.negative, "__call__", self)
 
 # %% ../nbs/18_record.ipynb #676d9a1c
@@ -367,22 +457,16 @@ PLACES = frozenset({int, slice, type(None), type(Ellipsis)})
 
 def _read(self, index):
     "x[index], quick where the index is made of integers and slices."
-    tape = self.tape
-    if (
-        tape.recording != LEAN
-        or type(self) is not Var
-        or not (
-            type(index) in PLACES
-            or (type(index) is tuple and all([type(part) in PLACES for part in index]))
-        )
-    ):
+    tape, kind = self.tape, type(index)
+    quick = kind in PLACES or (kind is tuple and all([type(part) in PLACES for part in index]))
+    if not quick or tape.recording != LEAN or type(self) is not Var:
         return linked_getitem(self, index)
     own = self.value
     y = own[index]
     entries, var = tape.entries, _new(Var)
     var.value, var.tape, var.index = y, tape, len(entries)
     entries.append((self.index, None, index, (own.shape, own.dtype), None))
-    if type(y) is not np.float64 and y.ndim:
+    if type(y) is np.ndarray or (isinstance(y, Box) and is_view(index, own.ndim)):
         link(var, self, getitem, {"index": index})
     return var
 

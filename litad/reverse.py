@@ -16,20 +16,23 @@ from litad.arguments import (
     boxable,
     call,
     check_function,
+    check_holomorphic,
     check_outputs,
+    check_turned,
     connect,
     give_back,
     no_path,
     select,
+    own_array,
     own_results,
     unbox,
     with_aux,
 )
 from .buffers import present
 from .core import Box, LitadError, zeros_of
-from .record import CLOSED, Var
+from .record import CLOSED, LEAN, Var
 from .tape import Tape, lean_tape, sweep
-from .tree import describe, flatten, leaf_type, unflatten
+from .tree import describe, flatten, flatten_like, leaf_type, unflatten
 
 # %% ../nbs/20_reverse.ipynb #762b4561
 def value_and_grad(
@@ -38,19 +41,24 @@ def value_and_grad(
     *,
     has_aux: bool = False,  # f returns (number, anything else)
     allow_unused: bool = False,  # zeros for arguments that f does not use, instead of an error
+    holomorphic: bool = False,  # f takes complex numbers to a complex number, as z**2 does
 ) -> Callable:  # the function that returns (value, gradient), or ((value, aux), gradient)
     "The value of a function and its gradient, from one forward and one reverse pass."
     check_function("value_and_grad", f)
 
     @wraps(f)
     def value_and_gradient(*args, **kwargs):
+        if type(argnums) is int and 0 <= argnums < len(args) and not (has_aux or holomorphic):
+            if type(args[argnums]) is np.ndarray and args[argnums].dtype.char in "fd":
+                return _in_one_array(f, args, argnums, kwargs, allow_unused)
         selection = select("grad", args, argnums)
         variables = selection.variables()
         tape, boxes = lean_tape(variables)
         try:
             out = call("grad", f, selection.call_with(boxes), kwargs)
-            out, aux = _scalar_output(out, tape, has_aux)
-            gradients = _pull_one(tape, out, selection, allow_unused)
+            out, aux = with_aux("grad", out) if has_aux else (out, None)
+            out = _scalar_output(out, tape, variables, holomorphic)
+            gradients = _all_reached(selection, _pull_one(tape, out), allow_unused)
         finally:
             tape.recording = CLOSED
         value = out.value if isinstance(out, Var) and out.tape is tape else out
@@ -63,14 +71,17 @@ def value_and_grad(
 # %% ../nbs/20_reverse.ipynb #6945039f
 def pull_back(tape: Tape, places: list, cotangents: list) -> list:
     "One sweep from several outputs: a cotangent per input, None where no path leads."
-    tape.check_watched()
-    seeds = [(place, t) for place, t in zip(places, cotangents) if place is not None]
-    adjoints = sweep(tape.entries, seeds, len(tape.inputs))
-    return [adjoints[-k - 1] for k in range(len(tape.inputs))]
+    if tape.watched:
+        tape.check_watched()
+    seeds = [seed for seed in zip(places, cotangents) if seed[0] is not None]
+    adjoints = sweep(tape.entries, seeds, len(tape.inputs), traced=tape.traced)
+    return adjoints[: -len(tape.inputs) - 1 : -1]
 
 
-def _scalar_output(out: Any, tape: Tape, has_aux: bool) -> tuple[Any, Any]:
-    out, aux = with_aux("grad", out) if has_aux else (out, None)
+def _scalar_output(out: Any, tape: Tape, variables: list, holomorphic: bool = False) -> Any:
+    "The number that a function returned, or a refusal of what is none."
+    if type(out) is Var and out.tape is tape and type(out.value) is np.float64 and not holomorphic:
+        return out
     leaves, treedef = check_outputs("grad", out, tape.level)
     if treedef != (None,) or np.shape(leaves[0]) != ():
         raise LitadError(
@@ -79,13 +90,40 @@ def _scalar_output(out: Any, tape: Tape, has_aux: bool) -> tuple[Any, Any]:
             rule="a gradient is the derivative of a scalar",
             instead="np.sum(...) or np.mean(...) of the result; jacrev(f) for all of them; return (loss, aux) with has_aux=True",
         )
-    return leaves[0], aux
+    out = boxable(leaves[0])
+    if holomorphic or out.dtype.kind == "c":
+        _complex_output(variables, out, holomorphic)
+    return leaves[0]
 
 
-def _pull_one(tape: Tape, out: Any, selection, allow_unused: bool) -> list:
-    "The gradients of a scalar, one per variable; an argument without a path is refused."
-    mine = isinstance(out, Var) and out.tape is tape
-    found = pull_back(tape, [out.index] if mine else [], [out.dtype.type(1)] if mine else [])
+def _complex_output(variables: list, out: Any, holomorphic: bool) -> None:
+    "Refuse a complex result, unless it was asked for as holomorphic."
+    if holomorphic:
+        return check_holomorphic("grad", variables, [out])
+    raise LitadError(
+        "grad needs a real result",
+        got=leaf_type(out.value if isinstance(out, Box) else out),
+        rule="a complex number has no direction of steepest ascent",
+        instead="np.abs(...) ** 2 or np.real(...) of the result; holomorphic=True if f is holomorphic, as z**2 is",
+    )
+
+
+def _pull_one(tape: Tape, out: Any) -> list:
+    "What one number owes to each input; None where no path leads."
+    if not (isinstance(out, Var) and out.tape is tape):
+        return [None] * len(tape.inputs)
+    dtype = out.value.dtype
+    found = pull_back(tape, [out.index], [dtype.type(1)])
+    if dtype.kind == "c":
+        turned = pull_back(tape, [out.index], [out.dtype.type(1j)])
+        for slope, other in zip(found, turned):
+            if slope is not None:
+                check_turned("grad", slope, other)
+    return found
+
+
+def _all_reached(selection, found: list, allow_unused: bool) -> list:
+    "One gradient per variable; an argument without a path is refused."
     if not allow_unused:
         check_paths(selection, found)
     return [
@@ -106,6 +144,24 @@ def check_paths(selection, found: list, name: str = "grad") -> None:
             raise no_path(name, f"argument {place}")
         start += count
 
+# %% ../nbs/20_reverse.ipynb #3b36a668
+def _in_one_array(f: Callable, args: tuple, k: int, kwargs: dict, allow_unused: bool) -> tuple:
+    "`value_and_grad` in its commonest case: argument k, an array of floats."
+    x, tape = args[k], Tape(lean=True)
+    tape.recording, tape.inputs = LEAN, [None]
+    try:
+        out = call("grad", f, (*args[:k], Var(x, tape, -1), *args[k + 1 :]), kwargs)
+        out = _scalar_output(out, tape, [x])
+        (g,) = _pull_one(tape, out)
+    finally:
+        tape.recording = CLOSED
+    value = out.value if isinstance(out, Var) and out.tape is tape else out
+    if type(value) is np.float64 and type(g) is np.ndarray and g.dtype is x.dtype:
+        return value, own_array(g, {id(x)})
+    selection = select("grad", args, k)
+    found = _all_reached(selection, [g], allow_unused)
+    return own_results(selection, [value], [])[0], give_back(selection, found, (x,))
+
 # %% ../nbs/20_reverse.ipynb #a56e6277
 def grad(
     f: Callable,  # a function that returns one number
@@ -113,10 +169,13 @@ def grad(
     *,
     has_aux: bool = False,  # f returns (number, anything else)
     allow_unused: bool = False,  # zeros for arguments that f does not use, instead of an error
+    holomorphic: bool = False,  # f takes complex numbers to a complex number, as z**2 does
 ) -> Callable:  # the function that returns the gradient, or (gradient, aux)
     "The gradient of a function that returns one number, by reverse mode."
     check_function("grad", f)
-    both = value_and_grad(f, argnums, has_aux=has_aux, allow_unused=allow_unused)
+    both = value_and_grad(
+        f, argnums, has_aux=has_aux, allow_unused=allow_unused, holomorphic=holomorphic
+    )
 
     @wraps(f)
     def gradient(*args, **kwargs):
@@ -145,7 +204,8 @@ def vjp(
     mine = [isinstance(x, Var) and x.tape is tape for x in leaves]
     if not any(mine):
         raise no_path("vjp", "any argument")
-    values = own_results(selection, [x.value if m else x for x, m in zip(leaves, mine)], [])
+    found = [x.value if m else x for x, m in zip(leaves, mine)]
+    values = own_results(selection, found, found)
     places = [x.index if m else None for x, m in zip(leaves, mine)]
     value = connect(unflatten(treedef, values), variables)
 
@@ -155,12 +215,12 @@ def vjp(
         found = [zeros_of(v) if g is None else g for v, g in zip(variables, found)]
         return connect(give_back(selection, found, tuple(cotangents)), [*variables, *cotangents])
 
-    return (value, pullback, unbox(aux, tape.level)) if has_aux else (value, pullback)
+    return (value, pullback, unbox(aux, tape.level, copied=True)) if has_aux else (value, pullback)
 
 # %% ../nbs/20_reverse.ipynb #b43498a2
 def _match_cotangents(cotangent: Any, values: list, treedef: tuple) -> list:
-    leaves, shape = flatten(cotangent)
-    if shape != treedef:
+    leaves = flatten_like(cotangent, treedef)
+    if leaves is None:
         raise LitadError(
             "the cotangent has another structure than the result",
             got=describe(cotangent),
@@ -169,14 +229,15 @@ def _match_cotangents(cotangent: Any, values: list, treedef: tuple) -> list:
     matched = []
     for t, y in zip(leaves, values):
         t, y = present(t), boxable(y)
-        t = np.float64(t) if isinstance(t, (int, float)) and not isinstance(t, bool) else t
+        if isinstance(t, (int, float, complex)) and not isinstance(t, bool):
+            t = boxable(t)
         if (
             not isinstance(t, (Box, np.ndarray, np.generic))
             or np.shape(t) != np.shape(y)
-            or t.dtype.kind not in "fiu"
+            or t.dtype.kind not in ("fiuc" if y.dtype.kind == "c" else "fiu")
         ):
             raise LitadError(
-                "a cotangent must be real and have the shape of its result",
+                "a cotangent must have the shape of its result, and be real if that is",
                 got=f"cotangent {leaf_type(t)} for result {leaf_type(y)}",
                 instead=f"a cotangent of shape {np.shape(y)}",
             )

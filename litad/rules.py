@@ -40,7 +40,7 @@ from .lanes import Lanes
 from .reverse import pull_back
 from .record import CLOSED, LEAN, LOGGED, OFF, Var, hold
 from .tape import Ref, Tape
-from .tree import describe, flatten, leaf_type, tree_map, unflatten
+from .tree import describe, flatten, flatten_like, leaf_type, tree_map, unflatten
 
 # %% ../nbs/23_rules.ipynb #873a4987
 def stop_gradient(
@@ -340,8 +340,8 @@ def fitted_tree(name: str, what: str, tree: Any, leaves: list, treedef: tuple) -
     "The leaves of a tree of tangents or cotangents; None stands for zero everywhere."
     if tree is None:
         return [None] * len(leaves)
-    ts, shape = flatten(tree)
-    if shape != treedef:
+    ts = flatten_like(tree, treedef)
+    if ts is None:
         raise LitadError(
             f"the rule of {name} gave a {what} of another structure than its primal",
             got=describe(tree),

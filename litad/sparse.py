@@ -208,6 +208,12 @@ def with_entries(pattern: Any, entries: np.ndarray) -> Any:
 def cut_matrix(matrix: Any, values: list, treedef: tuple, selection: Selection) -> Any:
     "One sparse array for each pair of a result and a variable, in their structures."
     blocks, top = [], 0
+    if any([x.dtype.kind == "c" for x in (*values, *selection.variables())]):
+        raise LitadError(
+            "a sparse Jacobian is one of real numbers",
+            got="complex arguments or results",
+            instead="jacobian(f, holomorphic=True), or the real and imaginary parts",
+        )
     for y in values:
         leaves, left = [None] * len(selection.leaves), 0
         for k, x in zip(selection.active, selection.variables()):

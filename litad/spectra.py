@@ -6,8 +6,8 @@
 __all__ = ['cholesky', 'qr', 'QRResult', 'VALUES', 'VECTORS', 'part', 'eigh', 'EighResult', 'eigvalsh', 'svd', 'SVDResult',
            'singular_values', 'eig', 'EigResult', 'lower_half', 'pack', 'unpack', 'twist', 'twist_back',
            'imaginary_diagonal', 'solve_triangle', 'equal_values', 'gaps', 'share', 'Undefined', 'no_vectors',
-           'parts_of', 'poison', 'refuse_vectors', 'touched', 'refuse_phase', 'real_diagonal', 'checked_uplo',
-           'decompose', 'factors']
+           'parts_of', 'poison', 'refuse_vectors', 'touched', 'Guarded', 'guarded', 'equal_columns', 'refuse_phase',
+           'real_diagonal', 'checked_uplo', 'decompose', 'factors']
 
 # %% ../nbs/08_spectra.ipynb #6d4676a8
 import math
@@ -229,8 +229,8 @@ def no_vectors(line: str) -> LitadError:
         "the vectors of equal eigenvalues or singular values have no derivative",
         got="a matrix with eigenvalues, or singular values, that are equal to rounding",
         rule="any rotation of such vectors is as good, so they jump when the matrix moves",
-        instead="eigvalsh or svdvals for values; inv, solve, matrix_power for functions of "
-        "a matrix; or only the columns of other vectors, v[:, k], without the values",
+        instead="eigvalsh or svdvals for first derivatives by values; litad.matrix_function(f, A) for v @ diag(f(w)) @ v.T, and its trace "
+        "for sums of f(w), to any order; or only the columns of other vectors, v[:, k], without the values",
         line=line,
     )
 
@@ -297,6 +297,35 @@ def touched(x: Any, whole: Any) -> bool:
     "Whether anything in x is more than the rounding of a whole."
     least = np.sqrt(np.finfo(x.dtype).eps) * np.abs(plain(whole)).max(initial=0)
     return bool(np.any(np.abs(plain(x)) > least))
+
+# %% ../nbs/08_spectra.ipynb #95c9df24
+class Guarded(Box):
+    """Vectors of which some belong to equal values: those of the others may be selected, nothing else."""
+
+    __slots__ = ("value", "bad", "line")
+    level = 1 << 61
+
+    def __init__(self, value: Any, bad: np.ndarray, line: str):
+        self.value, self.bad, self.line = value, bad, line
+
+    def __getitem__(self, index: Any) -> Any:
+        return guarded(self.value[index], self.bad[index], self.line)
+
+    def process(self, primitive: Primitive, operands: tuple, parameters: dict) -> Any:
+        raise no_vectors(user_line())
+
+    def settle(self) -> Any:
+        raise no_vectors(self.line)
+
+
+def guarded(vectors: Any, bad: np.ndarray, line: str) -> Any:
+    "Vectors as they are if none is bad, otherwise guarded."
+    return Guarded(vectors, bad, line) if np.any(bad) else vectors
+
+
+def equal_columns(w: Any, V: Any, size: int) -> np.ndarray:
+    "Which elements of a matrix of eigenvectors belong to equal eigenvalues."
+    return np.broadcast_to((equal_values(w, size).sum(axis=-2) > 1)[..., None, :], np.shape(V))
 
 # %% ../nbs/08_spectra.ipynb #187cf895
 def refuse_phase(M: Any, line: str) -> None:
@@ -369,7 +398,8 @@ def decompose(a: Any, uplo: str, strict: bool) -> list:
 
 @implements(np.linalg.eigh)
 def _eigh(a, UPLO="L"):
-    return EighResult(*decompose(a, checked_uplo(UPLO), strict=False))
+    w, V = decompose(a, checked_uplo(UPLO), strict=False)
+    return EighResult(w, guarded(V, equal_columns(w, V, V.shape[-1]), user_line()))
 
 # %% ../nbs/08_spectra.ipynb #9aab31c0
 def _eigvalsh_push(t, x, y, *, uplo):
@@ -524,7 +554,14 @@ def _svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     if np.ndim(a) < 2:
         np.linalg.svd(np.ones(np.shape(a)))
     U, s, Vh = factors(a, bool(full_matrices), bool(hermitian), strict=False)
-    return SVDResult(U, s, Vh)
+    m, n = a.shape[-2:]
+    *_, none, columns = _svd_slopes(plain(s), max(m, n))
+    lost, line = columns | none if m != n else columns, user_line()
+    bad_U, bad_V = (
+        _with_others(lost, count, none)[..., None, :] for count in (U.shape[-1], Vh.shape[-2])
+    )
+    U = guarded(U, np.broadcast_to(bad_U, U.shape), line)
+    return SVDResult(U, s, guarded(Vh, np.broadcast_to(mT(bad_V), Vh.shape), line))
 
 
 def _singular_push(t, x, y, *, symmetric):
@@ -618,7 +655,8 @@ EigResult = type(np.linalg.eig(np.eye(1)))
 @implements(np.linalg.eig)
 def _eig(a):
     n, line = np.shape(a)[-1], user_line()
-    return EigResult(*parts_of(bind(eig, a, line=line), line, False, w=(n,), V=(n, n)))
+    w, V = parts_of(bind(eig, a, line=line), line, False, w=(n,), V=(n, n))
+    return EigResult(w, guarded(V, equal_columns(w, V, n), line))
 
 
 @implements(np.linalg.eigvals)

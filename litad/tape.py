@@ -19,6 +19,7 @@ from litad.core import (
     Box,
     LitadError,
     Primitive,
+    Unknown,
     bind,
     escaped,
     fresh_level,
@@ -74,15 +75,19 @@ class Recording:
 class Tape(Recording):
     """A record of operations, swept backwards to find adjoints."""
 
+    log: list | None = None  # what was done, where somebody may want to look at it
+    adjoints: list | None = None  # after backward()
+    cleared = 0  # operations forgotten by clear()
+    traced = False  # whether a program is being written
+
     def __init__(self, *, lean: bool = False, above: tuple = ()):
         self.level = fresh_level(*above)
         self.entries: list = []  # the first edge of each operation, chained to its others
         self.inputs: list = []  # the values of the inputs
         self.names: list = []  # what the inputs are called
-        self.log: list | None = None if lean else []
-        self.cleared = 0  # operations forgotten by clear()
-        self.adjoints: list | None = None
         self.watched: list = []  # large constants and their fingerprints
+        if not lean:
+            self.log = []
 
     def input(self, value: Any, name: str | None = None) -> Var:
         "Put an input on the tape: a number or an array of floats."
@@ -149,25 +154,27 @@ def sweep(
     seeds: list,  # pairs of a place and the cotangent it starts with
     inputs: int,  # how many inputs the tape has
     keep: bool = False,  # keep the adjoints of operations too
+    traced: bool = False,  # a program is being written: there are no numbers to look at
 ) -> list:  # the adjoints: of operations, then of inputs from the last to the first
     "Pull cotangents from outputs back to the inputs."
-    with np.errstate(all="ignore"):
-        for careful in (False, True):
-            adjoints = _sweep(entries, seeds, inputs, keep, careful)
-            if all(g is None or is_finite(g) for g in adjoints[len(entries) :]):
-                return adjoints
+    for careful in (True,) if traced else (False, True):
+        adjoints = _sweep(entries, seeds, inputs, keep, careful)
+        if all([g is None or is_finite(g) for g in adjoints[len(entries) :]]):
+            return adjoints
     warnings.warn(
         f"a gradient is infinite or undefined here ({user_line()})", RuntimeWarning, stacklevel=4
     )
     return adjoints
 
 # %% ../nbs/19_tape.ipynb #2c061540
+@np.errstate(all="ignore")
 def _sweep(entries: list, seeds: list, inputs: int, keep: bool, careful: bool) -> list:
     adjoints: list = [None] * (len(entries) + inputs)
+    last, owned = -1, set()
     for place, t in seeds:
         adjoints[place] = t if adjoints[place] is None else adjoints[place] + t
-    owned: set = set()
-    for k in range(max([place for place, _ in seeds], default=-1), -1, -1):
+        last = max(last, place)
+    for k in range(last, -1, -1):
         t = adjoints[k]
         if t is None:
             continue
@@ -193,7 +200,14 @@ def _sweep(entries: list, seeds: list, inputs: int, keep: bool, careful: bool) -
             if fit is not None:
                 c = unbroadcast(c, *fit)
             before = adjoints[index]
-            adjoints[index] = c if before is None else before + c
+            if before is None:
+                adjoints[index] = c
+            elif type(c) is np.ndarray is type(before) and index in owned:
+                before += c
+            else:
+                adjoints[index] = before + c
+                if type(c) is np.ndarray is type(before):
+                    owned.add(index)
         if not keep:
             adjoints[k] = None
     return adjoints
@@ -206,11 +220,17 @@ def add_at(adjoints: list, index: int, t: Any, place: Any, fit: tuple, owned: se
         c = bind(scatter, t, index=place, shape=fit[0])
         adjoints[index] = c if before is None else before + c
         return
+    kind, fresh = type(place), before is None
     if index not in owned or type(before) is not np.ndarray:
-        before = adjoints[index] = np.zeros(*fit) if before is None else np.array(before)
+        before = adjoints[index] = np.zeros(*fit) if fresh else np.array(before)
         owned.add(index)
-    if type(place) not in PLACES and repeats(place):
+    if kind not in PLACES and repeats(place):
         np.add.at(before, place, t)
+    elif fresh:
+        before[place] = t
+    elif kind is slice:
+        part = before[place]
+        part += t
     else:
         before[place] += t
 
@@ -239,15 +259,17 @@ def _backward(self: Tape, out: Var, cotangent: Any = None) -> Any:
             instead="with tape: y = f(x), then tape.backward(y)",
         )
     if cotangent is None:
-        if out.shape != ():
+        if out.shape != () or out.dtype.kind == "c":
             raise LitadError(
-                "backward of an array needs a cotangent",
+                "backward of an array, or of a complex number, needs a cotangent",
                 got=leaf_type(out.value),
                 instead="tape.backward(np.sum(y)), or tape.backward(y, cotangent)",
             )
         cotangent = np.ones((), out.dtype)[()]
     cotangent = boxable(
-        cotangent if isinstance(cotangent, (Box, np.ndarray, np.generic)) else float(cotangent)
+        cotangent
+        if isinstance(cotangent, (Box, np.ndarray, np.generic, complex))
+        else float(cotangent)
     )
     if np.shape(cotangent) != out.shape:
         raise LitadError(
@@ -409,7 +431,8 @@ Tape.attach = _attach
 
 
 def lean_tape(variables: list) -> tuple[Tape, list]:
-    tape = Tape(lean=True, above=tuple(variables))
-    tape.recording = LEAN
-    tape.inputs = [None] * len(variables)
+    tape = Tape(lean=True, above=variables)
+    tape.recording, tape.inputs = LEAN, [None] * len(variables)
+    if any([isinstance(v, Box) for v in variables]):
+        tape.traced = any([isinstance(plain(v), Unknown) for v in variables])
     return tape, [Var(v, tape, -k - 1) for k, v in enumerate(variables)]

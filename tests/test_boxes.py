@@ -9,6 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from litad import Dual, LitadError, Tape, derivative, grad, gradient, jacfwd, jacrev, jvp, vjp
 
@@ -182,23 +183,114 @@ def test_refusals(box, attempt):
     assert len(str(error.value).splitlines()) >= 2, "a refusal says more than one line"
 
 
-def test_numpy_conversions_of_a_vector_are_refused():
-    "np.asarray of a vector box, ndarray.dot, filling and slices"
+def refreshed(u):
+    y = np.asarray(u)
+    u[0] = u[1] * 5
+    return np.sum(y * y)
+
+
+def refreshed_part(u):
+    y = np.asarray(u[1:])[:1]
+    u[1] = u[0] * 5
+    return np.sum(y * y)
+
+
+def copied(u):
+    y = np.array(u)
+    y[0], u[1] = y[1] * 2, 7.0
+    return np.sum(y * y)
+
+
+ARRAYS_OF_BOXES = {  # name -> function, and what NumPy's own arrays give for it
+    "asarray": (lambda u: np.sum(np.asarray(u) ** 2), V * 2),
+    "array": (lambda u: np.sum(np.array(u) * u), V * 2),
+    "object": (lambda u: np.array(u, dtype=object).sum(), np.ones(3)),
+    "pair": (lambda u: np.sum(np.array([u, u**2]) @ W), W * (1 + 2 * V)),
+    "pair meets a box": (lambda u: np.array([u, u]) @ u, None),
+    "with a plain row": (lambda u: np.sum(np.array([u, V]) * u), 3 * V),
+    "asarray of a list": (lambda u: np.asarray([u, V]).sum(), np.ones(3)),
+    "nested lists": (lambda u: np.array([[u[0], 1.0], [2.0, u[1]]]) @ u[:2], None),
+    "rows of rows": (lambda u: np.array([np.array([u[0], u[1]]), u[1:]]) @ V[:2], None),
+    "vstack": (lambda u: np.sum(np.vstack([u, np.asarray(u)]) ** 2), 4 * V),
+    "functions": (lambda u: np.sum(np.exp(np.asarray(u))), np.exp(V)),
+    "transposed": (lambda u: np.array([u, u * u]).T, None),
+    "where": (lambda u: np.sum(np.where(np.asarray(u) > 1.5, np.asarray(u), 0.0)), [0, 1, 1]),
+    "dot": (lambda u: W.dot(u), W),
+    "matrix": (lambda u: np.asarray(u * np.ones((2, 3))).T @ W[:2], None),
+    "result": (lambda u: np.asarray(u), None),
+    "refreshed": (refreshed, [0, 52 * 2, 6]),
+    "part refreshed": (refreshed_part, [50, 0, 0]),
+    "copied": (copied, [0, 20, 6]),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS_OF_BOXES)
+def test_arrays_of_boxes(name):
+    "np.array and np.asarray of boxes with axes hold the boxes of their elements: both modes, twice"
+    f, expected = ARRAYS_OF_BOXES[name]
+    forward, reverse = jacfwd(f)(V.copy()), jacrev(f)(V.copy())
+    assert np.allclose(forward, reverse, rtol=1e-14)
+    if expected is not None:
+        assert np.allclose(reverse, expected, rtol=1e-14)
+    eye, h = np.eye(3), 1e-6
+    difference = [(f(V + h * e) - f(V - h * e)) / (2 * h) for e in eye]
+    assert np.allclose(forward, np.stack(difference, -1), atol=1e-7)
+    g = grad(lambda u: np.sum(f(u) * np.cos(f(u))))
+    second = [(g(V + h * e) - g(V - h * e)) / (2 * h) for e in eye]
+    assert np.allclose(jacfwd(g)(V.copy()), np.stack(second, -1), atol=1e-5)
+
+
+def test_arrays_of_boxes_keep_single_precision():
+    single = V.astype(np.float32)
+    for way in (jacfwd, jacrev):
+        assert way(lambda u: np.array([u, u]) * u)(single).dtype == np.float32
+
+
+def test_asarray_is_read_only():
+    "it stands for its argument, which a store would change in NumPy"
+
+    def f(u):
+        y = np.asarray(u)
+        y[0] = 1.0
+        return y.sum()
+
+    with pytest.raises(ValueError, match="read-only"):
+        grad(f)(V)
+
+
+def test_conversions_that_would_lose_the_derivative_are_refused():
+    "a dtype of numbers, a plain array, the inside of a library, buffers, and very many elements"
 
     def fill(u):
         a = np.zeros(3)
         a[:] = u
         return a.sum()
 
+    def buffered(u):
+        y = np.zeros_like(u)
+        return np.array([y, u]).sum()
+
     for f in (
-        lambda u: np.asarray(u).sum(),
-        lambda u: np.array(u, dtype=float).sum(),
-        lambda u: np.ones(3).dot(u),
-        lambda u: np.array([u, u]).sum(),
         fill,
+        buffered,
+        lambda u: np.array(u, dtype=float).sum(),
+        lambda u: np.asarray(u).astype(float).sum(),
+        lambda u: np.asarray([u, u], float).sum(),
+        lambda u: np.float64(u).sum(),
+        lambda u: np.vectorize(lambda a: a)(u).sum(),
+        lambda u: ndimage.gaussian_filter(u, 1.0).sum(),
+        lambda u: np.asarray(np.ones(20_000) * u[0]).sum(),
+        lambda u: np.fft.fft(np.asarray(u)).real.sum(),
+        lambda u: np.linalg.inv(np.array([[u[0], 1.0], [1.0, u[1]]])).sum(),
     ):
         with pytest.raises(LitadError):
             grad(f)(V)
+
+
+def test_thousands_of_elements():
+    "stacking n boxes without axes is linear in n"
+    x = np.linspace(1.0, 2.0, 10_000)
+    assert np.array_equal(grad(lambda u: np.sum(np.asarray(u) * u))(x), 2 * x)
 
 
 def test_lengths_of_scalars():

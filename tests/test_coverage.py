@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_laws import C, V, X, check_first, close, difference, directions, seconds
+from laws import C, V, X, check_first, check_lanes, check_linear, check_second, check_single
 
 import litad
 from litad import jacfwd, jacrev, jvp, vjp
@@ -54,8 +54,24 @@ def copied(x, v):
     return y * 1.0
 
 
+def written(name, *where):
+    "A function that writes into an array that depends on both arguments."
+
+    def call(x, v):
+        y = np.sin(x) * v
+        getattr(np, name)(y, *[v[1:3] * y[0, :2] if part is V else part for part in where])
+        return y * 1.0
+
+    return call
+
+
 EXAMPLES = {
     "copyto": [copied],
+    "put": [written("put", [0, -1, 3], V), written("put", [[0, 13], [5, -20]], V, "wrap")],
+    "place": [written("place", MASK, V)],
+    "putmask": [written("putmask", MASK, V)],
+    "put_along_axis": [written("put_along_axis", K[:, :2], V, 1)],
+    "fill_diagonal": [written("fill_diagonal", V), written("fill_diagonal", V, True)],
     # shapes
     "reshape": [lambda x, v: np.reshape(x, (2, 6), order="F"), lambda x, v: np.reshape(x, -1)],
     "ravel": [lambda x, v: np.ravel(x), lambda x, v: np.ravel(x, order="F")],
@@ -535,36 +551,25 @@ def test_first_order(call):
 def test_second_order(call):
     "all nestings of two modes agree, and with a difference of first derivatives"
     f = lambda x, v: on_both(call)(np.sin(x) + 0.3 * X, v * v * 0.5 + 0.4 * V)  # noqa: E731
-    rng = np.random.default_rng(1)
-    v = directions(rng, [X, V])
-    w = rng.standard_normal(np.shape(f(X, V)))
-    ways = seconds(f, [X, V], v, w)
-    first = lambda *ys: np.sum(w * jvp(f, ys, tuple(v))[1])  # noqa: E731
-    for way in ways:
-        assert close(way, ways[0], 1e-9)
-    assert close(ways[0], difference(first, [X, V], v), 5e-6)
+    check_second(f, [X, V], np.random.default_rng(1), 1e-9, 5e-6)
+
+
+@calls
+def test_linear_in_directions(call):
+    "pushforward and pullback are linear maps"
+    check_linear(on_both(call), [X, V], np.random.default_rng(2), 1e-9)
 
 
 @calls
 def test_lanes(call):
     "chunks give the same Jacobian in both modes"
-    single = jacfwd(on_both(call), (0, 1), chunk=1)(X, V)
-    for way, chunk in ((jacfwd, 7), (jacrev, 8)):
-        for block, reference in zip(way(on_both(call), (0, 1), chunk=chunk)(X, V), single):
-            assert close(block, reference, 1e-10), (way, chunk)
+    check_lanes(on_both(call), [X, V], [(jacfwd, 7), (jacrev, 8)], 1e-10)
 
 
 @calls
 def test_single_precision(call):
     "single precision in, NumPy's own dtype out"
-    x, v = X.astype(np.float32), V.astype(np.float32)
-    plain = np.asarray(call(x, v))
-    f = lambda a, b: call(a, b) + 0 * np.sum(a) * np.sum(b)  # noqa: E731
-    value, pushed = jvp(f, (x, v), (x, v))
-    again, pullback = vjp(f, x, v)
-    assert value.dtype == again.dtype == pushed.dtype == plain.dtype
-    pulled = pullback(np.ones(plain.shape, plain.dtype))
-    assert [g.dtype for g in pulled] == [np.float32, np.float32]
+    check_single(call)
 
 
 # What else a function needs beside a box as its first argument.
@@ -617,11 +622,6 @@ MORE = {
     "shares_memory": (X,),
     "may_share_memory": (X,),
     "copyto": (X,),
-    "place": (MASK, [1.0]),
-    "put": ([0], [1.0]),
-    "putmask": (MASK, 1.0),
-    "put_along_axis": (K, 1.0, 1),
-    "fill_diagonal": (1.0,),
     "piecewise": ([MASK], [1.0, np.sin]),
     "select": ([X],),
     "full": (1.0,),
@@ -686,6 +686,9 @@ CALLED = {
 }
 CALLED |= {
     "copyto": copied,
+    **{
+        name: EXAMPLES[name][0] for name in "put place putmask put_along_axis fill_diagonal".split()
+    },
     "full": lambda x, v: np.full((2, 3), x[0, 0]),
     "full_like": lambda x, v: np.full_like(x, x[0, 0]),
     "imag": lambda x, v: np.imag(x * 1j),

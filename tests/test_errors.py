@@ -63,7 +63,7 @@ def test_result_is_no_scalar(way):
 
 
 @every
-@pytest.mark.parametrize("result", [None, "text", 3, True, 1j, np.arange(3), object(), len])
+@pytest.mark.parametrize("result", [None, "text", 3, True, np.arange(3), object(), len])
 def test_result_is_no_float(way, result):
     refusal(lambda: way(lambda x: result)(2.0))
     refusal(lambda: way(lambda x: (x, result))(2.0))
@@ -71,7 +71,7 @@ def test_result_is_no_float(way, result):
 
 @every
 @pytest.mark.parametrize(
-    "x", [3, True, "x", None, 1j, np.arange(3), np.array(["a"]), {}, [], [1, 2], {"a": "b"}, len]
+    "x", [3, True, "x", None, np.arange(3), np.array(["a"]), {}, [], [1, 2], {"a": "b"}, len]
 )
 def test_argument_is_no_float(way, x):
     text = refusal(lambda: way(square)(x), "argument 0", "got", "instead")
@@ -317,7 +317,6 @@ def test_tape_misuse():
     refusal(lambda: tape.backward(x * x), "record")
     refusal(lambda: tape.backward(3.0), "record")
     refusal(lambda: tape.input("x"))
-    refusal(lambda: tape.input(1j))
     refusal(lambda: tape.input(None))
     with tape:
         y = x * V

@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 from numpy import linalg
 
 import litad.spectra  # noqa: F401
-from litad import LitadError, grad, gradient, hessian, hvp, jacfwd, jacrev, jvp, vjp
+from litad import (
+    LitadError,
+    check_grads,
+    grad,
+    gradient,
+    hessian,
+    hvp,
+    jacfwd,
+    jacrev,
+    jvp,
+    matrix_function,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=15)
 RNG = np.random.default_rng(0)
@@ -444,13 +458,114 @@ def test_vectors_of_equal_values_are_refused(d, name, at):
     assert "test_linalg.py" in str(refusal.value) and "linalg." in str(refusal.value)
 
 
+def weighted(x, values, f):
+    vectors = linalg.eigh(x)[1]
+    return np.sum(even(WEIGHTS) * ((vectors * f(values(x))) @ vectors.T))
+
+
+@pytest.mark.parametrize("d", [grad, gradient, jacfwd, jacrev])
+@pytest.mark.parametrize("f", [np.log, lambda w: w - 1.0, lambda w: (w - 1.0) ** 2])
+def test_weights_that_vanish_do_not_hide_vectors(d, f):
+    "values from elsewhere, times vectors of equal values: refused though the cotangent is zero"
+    for values in (linalg.eigvalsh, lambda x: np.sort(linalg.svdvals(x)), np.diag):
+        with pytest.raises(LitadError, match="matrix_function") as refusal:
+            d(lambda x, v=values: weighted(x, v, f))(np.eye(3))
+        assert "test_linalg.py" in str(refusal.value) and "vectors * f" in str(refusal.value)
+
+
+def test_guarded_vectors():
+    "shapes, constants and things carried along need no derivative; results do"
+    A = np.eye(3)
+    assert grad(lambda x: linalg.eigh(x)[1].shape[0] * np.sum(x))(A).tolist() == [[3.0] * 3] * 3
+    fixed = grad(lambda x: np.sum((stop_gradient(linalg.eigh(x)[1]) @ x) ** 2))(A)
+    assert fixed.tolist() == (2 * A).tolist()
+    (_, aux), _ = value_and_grad(lambda x: (np.sum(x), linalg.eigh(x)[1]), has_aux=True)(A)
+    assert aux.tolist() == A.tolist()
+    for part in (lambda x: linalg.eigh(x)[1], lambda x: linalg.svd(x)[0], lambda x: linalg.eig(x)[1]):
+        for d in (jacfwd, jacrev):
+            with pytest.raises(LitadError, match="no derivative"):
+                d(part)(A)
+
+
 @pytest.mark.parametrize("at", MULTIPLE)
 def test_second_derivatives_at_equal_values_are_refused(at):
-    "they need vectors and values together"
+    "they need more than values can carry; the remedy, the trace of a matrix function, has them"
     squares = lambda x: np.sum(linalg.eigvalsh(x) ** 2)  # noqa: E731
     for second in (hessian(squares), jacrev(grad(squares))):
-        with pytest.raises(LitadError, match="no derivative"):
+        with pytest.raises(LitadError, match="matrix_function"):
             second(MULTIPLE[at])
+    trace = lambda x: np.trace(matrix_function(lambda w: w**2, even(x) / 2))  # noqa: E731
+    for second in (hessian, lambda f: jacrev(grad(f)), lambda f: jacfwd(jacfwd(f))):
+        H = np.einsum("ijkl,kl->ij", second(trace)(MULTIPLE[at]), even(WEIGHTS))
+        assert H == pytest.approx(2 * even(WEIGHTS), abs=1e-12)
+
+
+SMOOTH = {
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "power": lambda w: w**-0.7,
+    "rational": lambda w: 1 / (1 + w**2),
+    "complex": lambda w: np.exp(1j * w),
+}
+SPECTRA = {
+    "simple": [1.0, 1.7, 2.5],
+    "double": [1.0, 1.0, 2.5],
+    "nearly double": [1.0, 1.0 + 1e-9, 2.5],
+    "close": [1.0, 1.003, 1.04],
+    "triple": [2.0, 2.0, 2.0],
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("at", SPECTRA)
+def test_matrix_functions(name, at):
+    "every law to second order, at eigenvalues that are apart, close or equal"
+    A = ROTATION @ np.diag(SPECTRA[at]) @ ROTATION.T
+    f = lambda x: matrix_function(SMOOTH[name], (x + x.T) / 2)  # noqa: E731
+    check_grads(f, (A,), order=2)
+    reverse, forward = jacrev(f)(A), jacfwd(f)(A)
+    assert reverse == pytest.approx(forward, rel=1e-10, abs=1e-10)
+
+
+def test_derivatives_of_matrix_functions_in_closed_form():
+    "against the inverse, powers, and square roots, whose derivatives are known without eigenvalues"
+    for A in (np.eye(3), 2 * np.eye(3), DENSE):
+        A, close = even(A) / 2, pytest.approx
+        mine = lambda f: lambda x: matrix_function(f, even(x) / 2)  # noqa: E731
+        for f, g in (
+            (lambda w: 1 / w, lambda x: linalg.inv(even(x) / 2)),
+            (lambda w: w**3, lambda x: linalg.matrix_power(even(x) / 2, 3)),
+        ):
+            assert mine(f)(A) == close(g(A), abs=1e-12)
+            assert jacrev(mine(f))(A) == close(jacrev(g)(A), abs=1e-11)
+            second = jacfwd(jacrev(mine(f)))(A), jacfwd(jacrev(g))(A)
+            assert second[0] == close(second[1], abs=1e-9)
+        third = [
+            jacfwd(jacfwd(grad(lambda x, f=f: np.sum(WEIGHTS * f(x)))))(A)
+            for f in (mine(lambda w: w**3), lambda x: linalg.matrix_power(even(x) / 2, 3))
+        ]
+        assert third[0] == close(third[1], abs=1e-8)
+        root = mine(np.sqrt)
+        E = even(WEIGHTS)
+        moved = jvp(root, (A,), (E,))[1]
+        assert root(A) @ moved + moved @ root(A) == close(E, abs=1e-12)
+
+
+def test_matrix_functions_of_stacks_and_dtypes():
+    stack = np.stack([np.eye(3), DENSE])
+    whole = jacrev(lambda x: matrix_function(np.sqrt, x))(stack)
+    for k in range(2):
+        alone = jacrev(lambda x: matrix_function(np.sqrt, x))(stack[k])
+        assert whole[k, :, :, k] == pytest.approx(alone, abs=1e-13)
+    single = DENSE.astype(np.float32)
+    assert matrix_function(np.exp, single).dtype == np.float32
+    g = grad(lambda x: np.sum(matrix_function(np.exp, x)))(single)
+    assert g.dtype == np.float32
+    assert g == pytest.approx(grad(lambda x: np.sum(matrix_function(np.exp, x)))(DENSE), rel=1e-5)
+    H = DENSE + 1j * (WEIGHTS - WEIGHTS.T)
+    f = lambda x: matrix_function(np.exp, (x + x.conj().T) / 2)  # noqa: E731
+    check_grads(f, (H,), order=2)
 
 
 @pytest.mark.parametrize("d", [grad, gradient])
@@ -528,6 +643,16 @@ def test_refusals(name):
     for d in (jacfwd, jacrev):
         with pytest.raises(LitadError):
             d(f)(x)
+
+
+@pytest.mark.parametrize("d", [grad, gradient])
+def test_sums_over_singular_values(d):
+    "nuclear norm at full rank and equal values, sums of squares at any rank"
+    Q = ROTATION * 2.0
+    assert d(lambda x: np.sum(linalg.svdvals(x)))(Q) == pytest.approx(ROTATION, abs=1e-12)
+    assert d(lambda x: linalg.norm(x, "nuc"))(Q) == pytest.approx(ROTATION, abs=1e-12)
+    flat = np.outer([1.0, 2.0, 3.0], [1.0, 0.0])
+    assert d(lambda x: np.sum(linalg.svd(x)[1] ** 2))(flat) == pytest.approx(2 * flat, abs=1e-12)
 
 
 def test_phases_must_cancel():

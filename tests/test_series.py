@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_laws import check_first, close, difference
+from laws import check_first, close, difference
 
 from litad import LitadError, grad, hessian, jacfwd, jacrev, jvp, vjp
 from litad.derivatives import gradient
@@ -204,11 +204,9 @@ REFUSALS = [
     (lambda x: np.unique(x), "equal"),
     (lambda x: np.histogram(x), "bin"),
     (lambda x: np.sin(x, where=x > 1), "arbitrary"),
-    (lambda x: np.put(x, [0], 1.0), "writes"),
     (lambda x: np.polymul(x * 0, x), "leading"),
     (lambda x: np.roots(np.poly(x * 0 + 1.0)), "multiple root"),
     (lambda x: np.pad(x, 1, lambda *a: None), "function"),
-    (lambda x: x.sort(), "in place"),
     (lambda x: np.gcd(x, 2), "integers"),
     (lambda x: np.trim_zeros(x), "equal"),
 ]

@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import V as LAW_V
+from laws import X as LAW_X
 from test_coverage import EXAMPLES
-from test_laws import V as LAW_V
-from test_laws import X as LAW_X
 
 from litad import grad, jacfwd, jacrev
 from litad.buffers import put

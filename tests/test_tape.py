@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -302,3 +304,38 @@ def test_the_input_array_is_not_changed():
         y = np.sum(u[1:] * u[:-1]) + u[0]
     tape.backward(y)
     assert x.tolist() == V.tolist() and not np.shares_memory(tape.grad_of(u), x)
+
+
+CONSTANT = np.linspace(0.9, 1.1, 20_000)
+STEPS_AND_ARRAYS_KEPT = {
+    "sines keep their operand": (np.sin, 1),
+    "exponentials keep their result": (lambda u: np.exp(-u), 1),
+    "a result and an operand that are one array": (lambda u: np.tanh(u) ** 2 + 0.5, 2),
+    "products keep both operands": (lambda u: 0.5 * u * u + 0.1, 2),
+    "powers": (lambda u: 0.5 * u**3 + 0.1, 1),
+    "quotients keep three": (lambda u: u / (1 + u * u) + 0.2, 3),
+    "sums keep nothing": (lambda u: 1.0 - (u + CONSTANT), 0),
+    "products with one constant keep that": (lambda u: CONSTANT * u, 0),
+    "moves keep nothing": (lambda u: np.concatenate([u[1:], u[:1]]).reshape(100, -1).ravel(), 0),
+}
+
+
+@pytest.mark.parametrize("name", STEPS_AND_ARRAYS_KEPT)
+def test_a_tape_keeps_the_arrays_that_its_rules_name_and_little_else(name):
+    step, kept = STEPS_AND_ARRAYS_KEPT[name]
+    x = np.linspace(0.5, 1.0, CONSTANT.size)
+
+    def chain(u):
+        for _ in range(200):
+            u = step(u)
+        return np.sum(u)
+
+    gradient = grad(chain)
+    gradient(x)
+    tracemalloc.start()
+    try:
+        gradient(x)
+        peak = tracemalloc.get_traced_memory()[1] / x.nbytes
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.2 * 200 * kept + 10

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import V, X
 from test_coverage import EXAMPLES
-from test_laws import V, X
 
 import litad
 from litad import core, derivative, grad, hessian, jacfwd, jvp
