@@ -22,7 +22,9 @@ ONE_THREAD = {
     "NPROC": "1",  # the size of XLA's thread pool
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_X64": "1",
+    "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",  # the faster where every result is waited for
 }
+GCC = "gcc"  # what the limits in C need
 
 
 @dataclass
@@ -35,6 +37,13 @@ class Entry:
     needs: str  # the package it is written with; "" for NumPy alone
     rtol: float
     slow: bool  # left out unless asked for
+    hand: bool  # its derivatives are written by hand
+
+    @property
+    def kind(self) -> str:
+        if self.hand or not self.needs:
+            return "hand"
+        return {"litad": "litad", GCC: "limit"}.get(self.needs, "peer")
 
 
 @dataclass
@@ -55,6 +64,7 @@ class Race:
     title: str
     baseline: str = ""  # the entry that the others are multiples of
     reference: Callable | None = None
+    steps: bool = False  # each call goes on from the one before; the reference is told how many
     entries: dict[str, Entry] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
 
@@ -66,11 +76,13 @@ class Race:
         reference: Callable | None = None,  # where it differs from the race's
         rtol: float = 1e-9,
         slow: bool = False,
+        hand: bool = False,
     ) -> Callable:
         "Decorator: add an implementation."
 
         def add(build: Callable) -> Callable:
-            self.entries[name] = Entry(name, build, reference or self.reference, needs, rtol, slow)
+            want = reference or self.reference
+            self.entries[name] = Entry(name, build, want, needs, rtol, slow, hand)
             return build
 
         return add
@@ -83,6 +95,14 @@ class Race:
 def races_of(module: str) -> list[Race]:
     "The races that a workload file defines."
     return importlib.import_module(module).RACES
+
+
+def jax_and_numpy():
+    "JAX and its NumPy."
+    import jax
+    import jax.numpy
+
+    return jax, jax.numpy
 
 
 def torch_on_one_thread():

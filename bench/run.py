@@ -15,16 +15,17 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 import imports
-from harness import HERE, Race, Worker, in_turns, python_here, races_of, ratio, spread
+from harness import GCC, HERE, Race, Worker, in_turns, python_here, races_of, ratio, spread
 
-WORKLOADS = ["imports", "chain", "ode", "mlp", "rosenbrock", "modes", "reads"]
-PACKAGES = ["numpy", "litad", "torch", "autograd", "mygrad", "jax"]
+WORKLOADS = ["imports", "chain", "ode", "mlp", "rosenbrock", "modes", "reads", "scalar"]
+PACKAGES = ["numpy", "litad", "torch", "autograd", "mygrad", "jax", "casadi", "pytensor", "heyoka", "diffrax", "numba"]
 README, RESULTS = HERE / "README.md", HERE / "results.json"
 
 
@@ -71,9 +72,11 @@ def start(race: Race, module: str, options, there: dict[str, str]) -> tuple[dict
             continue
         if entry.slow and not options.slow:
             left_out[name] = "slow; measured with --slow"
-        elif entry.needs in ("", "litad"):
+        elif entry.needs == GCC and not shutil.which(GCC):
+            left_out[name] = "no gcc"
+        elif entry.needs in ("", "litad", GCC):
             plan.append((name, name, python_here(), ""))
-            if entry.needs and options.against:
+            if entry.needs == "litad" and options.against:
                 checkout = options.against.resolve()
                 plan.append(
                     (f"{name} ({options.against.name})", name, python_here(), str(checkout))

@@ -302,9 +302,8 @@ def _met_objects(error: Exception) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     values = trace.tb_frame.f_locals.values() if trace is not None else ()
-    return "not supported" in str(error) and any(
-        [getattr(x, "dtype", None) == object for x in values]
-    )
+    arrays = [x for x in values if isinstance(x, np.ndarray)]
+    return "not supported" in str(error) and any([x.dtype.kind == "O" for x in arrays])
 
 
 def check_function(name: str, f: Any) -> None:

@@ -202,7 +202,7 @@ def _setitem(self: Box, index: Any, v: Any) -> None:
             "item assignment of a box of an inner derivative into an array of an outer one",
             got=f"{type(v).__name__} into {type(self).__name__}",
             rule="the outer array would remember the inner derivative after it has ended",
-            instead="y = np.zeros_like(x) inside the inner function, and y[i] = v",
+            instead="y = np.zeros_like(x) inside the inner function, and y[i] = v; in a loop, carry the array",
         )
     if not isinstance(v, (Box, np.ndarray, np.generic, int, float, complex)):
         raise LitadError("item assignment takes numbers", got=repr(v), instead="x[i] = 1.0")
@@ -384,7 +384,8 @@ class Flat:
         self.base = base
 
     def __getitem__(self, index: Any) -> Any:
-        return reshape_flat(self.base)[index]
+        part = reshape_flat(self.base)[index]
+        return part.copy() if np.ndim(part) else part
 
     def __setitem__(self, index: Any, v: Any) -> None:
         places = np.arange(self.base.size)[index]

@@ -437,6 +437,7 @@ Box.__array_namespace__ = lambda self, *, api_version=None: importlib.import_mod
     "litad.namespace"
 ).namespace(api_version)
 Box.__format__ = lambda self, spec: format(self.value, spec)
+Box.__dlpack__ = Box.__dlpack_device__ = _refusal("from_dlpack()", "x itself is an array; x.value")
 Box.__reduce_ex__ = _refusal("pickling", "the value: pickle.dumps(x.value)")
 
 # %% ../nbs/02_core.ipynb #fa11b3b3
@@ -608,10 +609,7 @@ def is_finite(x: Any) -> bool:
         return x.is_finite()
     if type(x) is np.float64:
         return math.isfinite(x)
-    flat = x if x.ndim == 1 else x.reshape(-1)
-    if flat.dtype.char in "fd" and math.isfinite(flat.dot(flat)):  # quicker, and never wrongly true
-        return True
-    return bool(np.count_nonzero(np.isfinite(x)) == x.size)
+    return 0 not in np.isfinite(x).tobytes()  # in half the time of .all()
 
 
 Box.vanishes = lambda self: vanishes(self.value)

@@ -13,6 +13,7 @@ import numpy as np
 from .buffers import Buffer
 from .core import CONSTANTS, FUNCTIONS, Box, LitadError, Primitive, bind, fresh_level, vanishes
 from .ops import binary
+from .reductions import matmul
 from .shapes import concatenate, stack
 
 # %% ../nbs/16_lanes.ipynb #f11c4eaf
@@ -43,6 +44,8 @@ class Lanes(Box):
             return Lanes(y, self.level)
         if primitive is stack or primitive is concatenate:
             return Lanes(self.joined(primitive, values, mapped, **parameters), self.level)
+        if primitive is matmul:
+            return Lanes(self.product(*values, *mapped), self.level)
         if primitive.lanes is not None:
             try:
                 return Lanes(primitive.lanes(values[0], **parameters), self.level)
@@ -61,6 +64,27 @@ class Lanes(Box):
             v if m else np.broadcast_to(v, (count, *np.shape(v))) for v, m in zip(values, mapped)
         ]
         return bind(primitive, *whole, axis=axis + 1)
+
+    def product(self, a: Any, b: Any, a_moves: bool, b_moves: bool) -> Any:
+        "A matrix product in every lane: the lanes are rows of one matrix, or a batch."
+        if b_moves and b.ndim == 2 and not a_moves:
+            return (
+                b @ np.swapaxes(a, -1, -2) if np.ndim(a) == 2 else self.batched(a, b, False, True)
+            )
+        if a_moves and a.ndim == 2 and not b_moves and np.ndim(b) <= 2:
+            return a @ b
+        return self.batched(a, b, a_moves, b_moves)
+
+    def batched(self, a: Any, b: Any, a_moves: bool, b_moves: bool) -> Any:
+        "A matrix product in every lane, by NumPy's rule for stacks of matrices."
+        row, column = np.ndim(a) - a_moves == 1, np.ndim(b) - b_moves == 1
+        a = np.expand_dims(a, -2) if row else a
+        b = np.expand_dims(b, -1) if column else b
+        rank = max(np.ndim(a) - a_moves, np.ndim(b) - b_moves)
+        a, b = (align(x, rank) if m else x for x, m in ((a, a_moves), (b, b_moves)))
+        y = a @ b
+        y = y[..., 0] if column else y
+        return y[..., 0] if row and column else y[..., 0, :] if row else y
 
     def vanishes(self) -> Any:
         return Lanes(vanishes(self.value), self.level)

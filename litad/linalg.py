@@ -11,6 +11,7 @@ __all__ = ['diagonal', 'place_diagonal', 'inv', 'solve', 'det', 'log_determinant
 # %% ../nbs/06_linalg.ipynb #26776274
 import math
 import operator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from litad.core import (
     CONSTANTS,
     FUNCTIONS,
     Primitive,
+    Unknown,
     as_operand,
     bind,
     constant,
@@ -194,6 +196,8 @@ def _tensorinv(a, ind=2):
 # %% ../nbs/06_linalg.ipynb #046397f0
 def cofactors(x: Any) -> Any:
     "The slopes of the determinant: det(x) inv(x)', or minors where x is nearly singular."
+    if isinstance(plain(x), Unknown):
+        return import_module("litad.control").whole(cofactors, (x,), {})
     if well_conditioned(plain(x)):
         return column(np.linalg.det(x)) * mT(np.linalg.inv(x))
     n = x.shape[-1]
@@ -235,6 +239,8 @@ FUNCTIONS[np.linalg.det] = lambda a: bind(det, a)
 # %% ../nbs/06_linalg.ipynb #8e82434e
 def log_slope(x: Any, y: Any) -> Any:
     "The inverse transposed; undefined for the singular matrices of a stack."
+    if isinstance(plain(y), Unknown):
+        return import_module("litad.control").whole(log_slope, (x, y), {})
     singular = np.expand_dims(np.isneginf(plain(y)), (-2, -1))
     if not singular.any():
         return mT(np.linalg.inv(x))
@@ -339,6 +345,7 @@ pinv = Primitive(
 
 @implements(np.linalg.pinv)
 def _pinv(a, rcond=None, hermitian=False, **rtol):
+    a, rcond, rtol = as_operand(a), plain(rcond), {name: plain(x) for name, x in rtol.items()}
     if hermitian:
         return bind(pinv, hermitian_part(a), rcond=rcond, hermitian=True, **rtol)
     return bind(pinv, a, rcond=rcond, **rtol)

@@ -373,7 +373,7 @@ def _of_complex(primitive: Primitive, otherwise: Callable) -> Callable:
 
 FUNCTIONS[np.real] = _of_complex(real, lambda x: x)
 FUNCTIONS[np.imag] = _of_complex(imag, flat)
-FUNCTIONS[np.conjugate] = _of_complex(conjugate, lambda x: x)
+FUNCTIONS[np.conjugate] = _of_complex(conjugate, lambda x: x.copy())
 Box.real = property(FUNCTIONS[np.real], doc="the real part")
 Box.imag = property(FUNCTIONS[np.imag], doc="the imaginary part")
 
@@ -511,7 +511,8 @@ def methods(**functions: Callable) -> None:
         setattr(Box, name, lambda self, *a, _function=function, **k: _function(self, *a, **k))
 
 
-methods(clip=np.clip, round=np.round, conj=np.conjugate, conjugate=np.conjugate)
+methods(clip=np.clip, round=np.round)
+methods(conj=_of_complex(conjugate, lambda x: x), conjugate=_of_complex(conjugate, lambda x: x))
 methods(
     argmax=np.argmax,
     argmin=np.argmin,
@@ -526,7 +527,12 @@ def _ufunc_method(self, name: str) -> Callable:
     ufunc = getattr(np, name, None) if not name.startswith("_") else None
     if isinstance(ufunc, np.ufunc):
         return lambda *others: ufunc(self, *others)
-    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    hint = (
+        f"; x.value.{name} is that of the array without its derivative"
+        if hasattr(np.ndarray, name)
+        else ""
+    )
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
 
 Box.__getattr__ = _ufunc_method

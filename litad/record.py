@@ -321,7 +321,8 @@ def _with_array(primitive: Primitive, x: Var, a: Any, b: Any) -> Any:
 def _function(self, function, types, args, kwargs):
     if (function is np.sum or function is np.mean) and len(args) == 1 and not kwargs:
         tape, own = self.tape, self.value
-        if tape.recording == LEAN and self is args[0] and _is_plain(own) and type(self) is Var:
+        floats = type(own) is np.ndarray and own.dtype.char in "fd" and own.size
+        if floats and tape.recording == LEAN and self is args[0] and type(self) is Var:
             y, rule, kept = np.add.reduce(own, axis=None), spread, (own.shape,)
             if function is np.mean:
                 y, rule, kept = y / own.size, spread_evenly, (own.shape, own.size)
@@ -330,10 +331,6 @@ def _function(self, function, types, args, kwargs):
             entries.append((self.index, rule, kept, None, None))
             return var
     return Box.__array_function__(self, function, types, args, kwargs)
-
-
-def _is_plain(x: Any) -> bool:
-    return type(x) is np.ndarray and x.dtype.char in "fd" and x.size > 0
 
 
 def spread_evenly(t: Any, shape: tuple, count: int) -> Any:

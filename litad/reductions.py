@@ -377,6 +377,8 @@ def matmul_in_a(t: Any, b: Any, own_shape: tuple) -> Any:
     "T B', summed over the axes that broadcasting added."
     if len(own_shape) == 1 and np.ndim(b) == 1:
         return t * b
+    if len(own_shape) == 1 and np.ndim(b) == 2:
+        return b @ t
     if len(own_shape) == 1:
         return unbroadcast(np.sum(b * np.expand_dims(t, -2), axis=-1), own_shape, t.dtype)
     if np.ndim(b) == 1:
@@ -388,6 +390,8 @@ def matmul_in_b(t: Any, a: Any, own_shape: tuple) -> Any:
     "A' T, summed over the axes that broadcasting added."
     if len(own_shape) == 1 and np.ndim(a) == 1:
         return t * a
+    if len(own_shape) == 1 and np.ndim(a) == 2:
+        return t @ a
     if len(own_shape) == 1:
         return unbroadcast(np.sum(a * np.expand_dims(t, -1), axis=-2), own_shape, t.dtype)
     if np.ndim(a) == 1:

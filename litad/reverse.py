@@ -145,14 +145,21 @@ def check_paths(selection, found: list, name: str = "grad") -> None:
         start += count
 
 # %% ../nbs/20_reverse.ipynb #3b36a668
+_ONE = np.float64(1)
+
+
 def _in_one_array(f: Callable, args: tuple, k: int, kwargs: dict, allow_unused: bool) -> tuple:
     "`value_and_grad` in its commonest case: argument k, an array of floats."
     x, tape = args[k], Tape(lean=True)
     tape.recording, tape.inputs = LEAN, [None]
     try:
         out = call("grad", f, (*args[:k], Var(x, tape, -1), *args[k + 1 :]), kwargs)
-        out = _scalar_output(out, tape, [x])
-        (g,) = _pull_one(tape, out)
+        if type(out) is Var and out.tape is tape and type(out.value) is np.float64:
+            tape.check_watched()
+            g = sweep(tape.entries, [(out.index, _ONE)], 1)[-1]
+        else:
+            out = _scalar_output(out, tape, [x])
+            (g,) = _pull_one(tape, out)
     finally:
         tape.recording = CLOSED
     value = out.value if isinstance(out, Var) and out.tape is tape else out

@@ -101,6 +101,7 @@ def _reshape(a, shape=None, order="C", copy=None, newshape=None):
             instead="order='C' or 'F'",
         )
     shape = full_shape(newshape if shape is None else shape, a.size)
+    a = a.copy() if copy else a
     if order == "F":
         return _transpose(bind(reshape, _transpose(a), shape=shape[::-1]))
     return bind(reshape, a, shape=shape)
@@ -252,7 +253,8 @@ def cast_to(a: Any, dtype: Any) -> Any:
 
 @implements(np.astype)
 def _astype(x, dtype, /, *, copy=True, device=None):
-    return cast_to(x, dtype)
+    y = cast_to(x, dtype)
+    return y.copy() if copy and y is x else y
 
 # %% ../nbs/04_shapes.ipynb #b89f3c14
 def scatter_add(t: Any, index: Any, shape: tuple) -> Any:
@@ -794,13 +796,18 @@ def _spread(args: tuple) -> Any:
     return args[0] if len(args) == 1 and (args[0] is None or not isinstance(args[0], int)) else args
 
 
-methods(squeeze=np.squeeze, swapaxes=np.swapaxes, ravel=np.ravel, flatten=np.ravel, take=np.take)
+methods(squeeze=np.squeeze, swapaxes=np.swapaxes, ravel=np.ravel, take=np.take)
+methods(flatten=lambda self, order="C": np.ravel(self, order).copy())
 methods(
     repeat=np.repeat,
     choose=np.choose,
-    compress=lambda self, condition, **k: np.compress(condition, self, **k),
+    compress=lambda self, condition, *args, **k: np.compress(condition, self, *args, **k),
 )
-methods(astype=lambda self, dtype, **_: cast_to(self, dtype))
+methods(
+    astype=lambda self, dtype, order="K", casting="unsafe", subok=True, copy=True: _astype(
+        self, dtype, copy=copy
+    )
+)
 methods(reshape=lambda self, *shape, order="C": _reshape(self, _spread(shape), order))
 methods(transpose=lambda self, *axes: _transpose(self, _spread(axes) if axes else None))
 Box.T = property(_transpose, doc="the axes reversed")

@@ -379,7 +379,7 @@ def test_dual_numbers_refuse_nonsense():
         lambda: Dual(V, 1.0),
         lambda: Dual(1.0, V),
         lambda: Dual("a"),
-        lambda: Dual(1j),
+        lambda: Dual(1.0, 1j),
         lambda: Dual(None),
         lambda: Dual.variable("a"),
     ):

@@ -13,7 +13,7 @@ from laws import C, V, X, check_first, check_lanes, check_linear, check_second, 
 import litad
 from litad import jacfwd, jacrev, jvp, vjp
 from litad.core import Box
-from litad.coverage import CONSTANT, DIFFERENTIATES, REFUSED, coverage
+from litad.coverage import CONSTANT, DIFFERENTIATES, REFUSED, coverage, method_coverage
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -787,3 +787,72 @@ def test_every_public_function_has_a_row():
         assert row["status"] == DIFFERENTIATES or row["why"], name
         assert row["why"] != "there is no rule for it", name
     assert len(ROWS) > 400
+
+
+METHODS = {
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+    "astype": lambda x: x.astype(float),
+    "choose": lambda x: x[0] * np.sum(np.choose(K[0] % 2, [x[0, 1], x[1, 0]])),
+    "clip": lambda x: x.clip(0.5, 1.2),
+    "compress": lambda x: x.compress([True, False, True], 0),
+    "conj": lambda x: x.conj(),
+    "conjugate": lambda x: x.conjugate(),
+    "copy": lambda x: x.copy(),
+    "cumprod": lambda x: x.cumprod(1),
+    "cumsum": lambda x: x.cumsum(axis=0),
+    "diagonal": lambda x: x.diagonal(1),
+    "dot": lambda x: x.dot(x.T),
+    "flat": lambda x: np.stack(list(x.flat)[2:5]) * x.flat[-1],
+    "flatten": lambda x: x.flatten("F"),
+    "imag": lambda x: x.imag + x,
+    "max": lambda x: x.max(1),
+    "mean": lambda x: x.mean(axis=0, keepdims=True),
+    "min": lambda x: x.min(),
+    "prod": lambda x: x.prod(0),
+    "ravel": lambda x: x.ravel(),
+    "real": lambda x: x.real,
+    "repeat": lambda x: x.repeat(2, axis=1),
+    "reshape": lambda x: x.reshape(2, -1),
+    "round": lambda x: x.round(1) + x,
+    "squeeze": lambda x: x[None].squeeze(0),
+    "std": lambda x: x.std(axis=1, ddof=1),
+    "sum": lambda x: x.sum(-1),
+    "swapaxes": lambda x: x.swapaxes(0, 1),
+    "take": lambda x: x.take([0, 5, 5]),
+    "trace": lambda x: x.trace(),
+    "transpose": lambda x: x.transpose(1, 0),
+    "var": lambda x: x.var(0),
+    "view": lambda x: x.view(),
+    "fill": lambda x: changed(x, lambda y: y[0].fill(2.0)),
+    "partition": lambda x: changed(x, lambda y: y.partition([0, 1, 2], axis=0)),
+    "put": lambda x: changed(x, lambda y: y.put([0, 5, -1], x[0, 0])),
+    "sort": lambda x: changed(x, lambda y: y.sort(axis=0)),
+}
+
+
+def changed(x, write):
+    y = x * x
+    view = y[1]
+    write(y)
+    return np.concatenate([np.ravel(y), np.sin(view)])
+
+
+def test_every_method_of_arrays_has_a_row_and_an_example():
+    rows = {row["method"][2:]: row["status"] for row in method_coverage()}
+    assert set(rows) == {name for name in dir(np.ndarray) if not name.startswith("_")}
+    assert {name for name, status in rows.items() if status == DIFFERENTIATES} == set(METHODS)
+    for name, status in rows.items():
+        assert hasattr(Box, name) == (status != REFUSED or name in ("item", "tolist")), name
+    boxes = []
+    vjp(lambda x: (boxes.append(x), np.sum(x))[1], X)
+    with pytest.raises(AttributeError, match="x.value.strides"):
+        _ = boxes[0].strides
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_methods_of_arrays(name):
+    "forward = reverse = central difference, in both orders"
+    f = lambda x: METHODS[name](x) * 1.0 + 0 * np.sum(x)  # noqa: E731
+    check_first(f, [X], np.random.default_rng(0), rtol=2e-7)
+    check_second(lambda x: f(np.sin(x) + x), [X], np.random.default_rng(1), 1e-9, 5e-6)

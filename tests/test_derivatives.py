@@ -280,3 +280,14 @@ def test_vjp_of_a_linear_map_is_its_transpose():
     value, push = linearize(FUNCTIONS["matrix"], X)
     w = np.array([1.0, 2.0, 3.0])
     assert same(vjp(push, X)[1](w), vjp(FUNCTIONS["matrix"], X)[1](w))
+
+
+@pytest.mark.parametrize("transform", [jacfwd, jacrev])
+def test_a_jacobian_carries_something_beside_it(transform):
+    matrix, beside = transform(lambda x: (np.sin(x), {"twice": 2 * x, "name": "s"}), has_aux=True)(
+        np.ones(2)
+    )
+    assert np.allclose(matrix, np.diag(np.cos(np.ones(2))))
+    assert beside["name"] == "s" and type(beside["twice"]) is np.ndarray
+    matrix, beside = hessian(lambda x: (np.sum(x**3), x), has_aux=True)(np.ones(2))
+    assert np.allclose(matrix, 6 * np.eye(2)) and np.all(beside == 1)

@@ -10,6 +10,7 @@ import itertools
 import os
 import pickle
 import random
+import subprocess
 import sys
 import threading
 import weakref
@@ -869,6 +870,47 @@ def test_installing_while_it_runs():
     assert len(made._records) == 2
 
 
+def test_endless_recursion_is_an_error():
+    made = make_callable(lambda x: made(x))
+    with pytest.raises(RecursionError):
+        made("x")
+
+
+EXIT = """
+import sys, threading
+import numpy as np
+from litad.engine import Code, join
+from litad.entry import *
+text = "define i32 @kernel(ptr %in, ptr %out, ptr %arena) {\\n  ret i32 0\\n}\\n"
+tree = Array("float64", (3,))
+signature = Signature((tree,), tree, arena=64, release_gil=True)
+class Late:
+    def __del__(self):
+        made(np.ones(3))
+made = make_callable(lambda x: made)
+install(made, Record(signature, Code(join(text, entry_text(signature)), entry_symbols())))
+made.itself, sys.late, np.late = made, Late(), made
+made.late = Late()
+def work():
+    while True:
+        made(np.ones(3)), made(1)
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+import time; time.sleep(0.2)
+print("end", flush=True)
+"""
+
+
+def test_the_end_of_the_process(path):
+    if path == "ctypes":
+        return
+    for _ in range(3):
+        ended = subprocess.run(
+            [sys.executable, "-c", EXIT], capture_output=True, text=True, check=False, timeout=100
+        )
+        assert ended.returncode == 0 and ended.stdout == "end\n", ended
+
+
 # arenas and threads
 
 SCRATCH = """
@@ -978,6 +1020,34 @@ def test_installing_and_calling_from_threads():
     assert not wrong and len(made._records) == 160
 
 
+FIRST = """
+import threading
+from litad.engine import Code, join
+from litad.entry import *
+text = "define i32 @kernel(ptr %in, ptr %out, ptr %arena) {\\n  ret i32 0\\n}\\n"
+signature, right = Signature((Static(),), Static()), []
+together = threading.Barrier(4)
+def work():
+    together.wait()
+    for k in range(5):
+        made = make_callable(lambda x: x)
+        code = Code(join(text, entry_text(signature)), entry_symbols())
+        install(made, Record(signature, code, ["in", "out"]))
+        right.append(made("in") == "out" and made("other") == "other")
+threads = [threading.Thread(target=work) for _ in range(4)]
+[x.start() for x in threads], [x.join() for x in threads]
+assert right == [True] * 20
+"""
+
+
+def test_threads_that_compile_first_at_the_same_time(path):
+    if path == "ctypes":
+        return
+    command = [sys.executable, "-c", FIRST]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert ended.returncode == 0, ended
+
+
 # memory
 
 
@@ -1028,7 +1098,8 @@ def test_a_thousand_compilations_do_not_grow(path):
 def test_unresolved_names_raise():
     with pytest.raises(LitadError, match="not_there_at_all"):
         Code(
-            "declare void @not_there_at_all()\ndefine void @f() {\n  call void @not_there_at_all()\n  ret void\n}"
+            "declare void @not_there_at_all()\n"
+            "define void @f() {\n  call void @not_there_at_all()\n  ret void\n}"
         )
     with pytest.raises(LitadError, match="nor_this"):
         Code("@nor_this = external global i8\ndefine ptr @f() {\n  ret ptr @nor_this\n}")
@@ -1075,7 +1146,8 @@ declare void @dgemm_(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr,
 define i32 @kernel(ptr %in, ptr %out, ptr %arena) {
   %a = load ptr, ptr %in
   %c = load ptr, ptr %out
-  call void @dgemm_(ptr @n, ptr @n, ptr @two, ptr @two, ptr @two, ptr @one, ptr %a, ptr @two, ptr %a, ptr @two, ptr @nil, ptr %c, ptr @two)
+  call void @dgemm_(ptr @n, ptr @n, ptr @two, ptr @two, ptr @two, ptr @one, ptr %a, ptr @two,
+                    ptr %a, ptr @two, ptr @nil, ptr %c, ptr @two)
   ret i32 0
 }
 """

@@ -481,7 +481,11 @@ def test_guarded_vectors():
     assert fixed.tolist() == (2 * A).tolist()
     (_, aux), _ = value_and_grad(lambda x: (np.sum(x), linalg.eigh(x)[1]), has_aux=True)(A)
     assert aux.tolist() == A.tolist()
-    for part in (lambda x: linalg.eigh(x)[1], lambda x: linalg.svd(x)[0], lambda x: linalg.eig(x)[1]):
+    for part in (
+        lambda x: linalg.eigh(x)[1],
+        lambda x: linalg.svd(x)[0],
+        lambda x: linalg.eig(x)[1],
+    ):
         for d in (jacfwd, jacrev):
             with pytest.raises(LitadError, match="no derivative"):
                 d(part)(A)

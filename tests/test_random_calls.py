@@ -272,7 +272,8 @@ def rearrangements(draw, name):
        "real_if_close", "sort", "partition", "unique", "diff", "ediff1d", "gradient", "trapezoid",
        "interp", "i0", "sinc", "vander", "polyval", "convolve", "correlate", "cov", "corrcoef",
        "put_along_axis", "piecewise", "apply_along_axis", "apply_over_axes", "histogram",
-       "fill_diagonal", "place", "putmask", "put", "fmax", "fmin", "heaviside", "ldexp")  # fmt: skip
+       "fill_diagonal", "place", "putmask", "put", "fmax", "fmin", "heaviside",
+       "ldexp")  # fmt: skip
 def selections(draw, name):  # noqa: C901, PLR0911, PLR0912, PLR0915
     f = as_method(draw, name, METHODS)
     x = draw.any(1)

@@ -91,9 +91,12 @@ def held(rng, n):
         "choice": (lambda x: np.choose(m * 1, [x, 2 * x]), m, m + 1.0, n),
         "select": (lambda x: np.select([m], [x], 3 * x), m, np.where(m, 1.0, 3.0), n),
         "out= and where=": (
-            lambda x: np.multiply(x, a, out=np.zeros_like(x), where=m), m, np.where(m, a, 0.0), n
+            lambda x: np.multiply(x, a, out=np.zeros_like(x), where=m),
+            m,
+            np.where(m, a, 0.0),
+            n,
         ),
-    }  # fmt: skip
+    }
 
 
 def trapezia(x):
@@ -395,11 +398,25 @@ def test_curvature_far_out(f):
 @pytest.mark.parametrize(
     "f",
     [
-        np.max, np.min, np.ptp, np.median, np.mean, np.std, np.var, np.prod, np.sort, np.cumsum,
-        lambda x: np.maximum(x, 0.5), lambda x: np.where(x > 0, x, 0.0), lambda x: np.clip(x, 0, 1),
-        lambda x: np.outer(x, x), lambda x: np.kron(x, x), lambda x: x**2.5, lambda x: x / 3,
+        np.max,
+        np.min,
+        np.ptp,
+        np.median,
+        np.mean,
+        np.std,
+        np.var,
+        np.prod,
+        np.sort,
+        np.cumsum,
+        lambda x: np.maximum(x, 0.5),
+        lambda x: np.where(x > 0, x, 0.0),
+        lambda x: np.clip(x, 0, 1),
+        lambda x: np.outer(x, x),
+        lambda x: np.kron(x, x),
+        lambda x: x**2.5,
+        lambda x: x / 3,
     ],
-)  # fmt: skip
+)
 def test_narrow_floats_stay_narrow(f, dtype):
     x = np.array([0.25, 0.5, 1.5], dtype)
     value, pushed = jvp(f, (x,), (x,))
@@ -421,12 +438,15 @@ SHAPES = {
     "tile of a matrix": (lambda x: np.sum(np.tile(x, 2) * np.arange(12.0).reshape(2, 6)), (2, 3)),
     "diag of a wide matrix": (lambda x: np.sum(np.diag(x) * [1, 2] * x[:, 2]), (2, 3)),
     "diag below a tall matrix": (lambda x: np.sum(np.diag(x, -1) ** 2), (3, 2)),
-    "column_stack of three axes": (lambda x: np.sum(np.column_stack([x, x * x])[:, 1] ** 2), (2, 2, 3)),
+    "column_stack of three axes": (
+        lambda x: np.sum(np.column_stack([x, x * x])[:, 1] ** 2),
+        (2, 2, 3),
+    ),
     "repeat of a number": (lambda x: np.sum(np.repeat(x, 3, axis=0) ** 2), ()),
     "sum of a number along an axis": (lambda x: np.sum(x, axis=-1) * np.max(x * x, axis=0), ()),
     "a number seen through an ellipsis": (lambda x: later_view(x), (3,)),
     "one length": (lambda x: np.sum(np.hypot.reduce(-x, axis=0)), (1, 3)),
-}  # fmt: skip
+}
 
 
 def later_view(x):

@@ -15,6 +15,7 @@ from litad import (
     hvp,
     jacfwd,
     jacrev,
+    jvp,
     value_and_grad,
     vjp,
 )
@@ -392,3 +393,100 @@ def test_an_inner_function_writes_into_its_own_array():
     numeric = (outer(2 + h) - outer(2 - h)) / (2 * h)
     assert grad(outer)(2.0) == pytest.approx(numeric)
     assert derivative(outer)(2.0) == pytest.approx(numeric)
+
+
+OWN_OR_SHARED = [
+    "x.flatten()",
+    "x.ravel()",
+    "x.ravel('F')",
+    "x.copy()",
+    "x.astype(float)",
+    "np.astype(x, float)",
+    "x.astype(float, copy=False)",
+    "np.conj(x)",
+    "x.conj()",
+    "x.real",
+    "np.real(x)",
+    "+x",
+    "np.positive(x)",
+    "x.squeeze()",
+    "np.atleast_1d(x)",
+    "np.atleast_3d(x)",
+    "np.expand_dims(x, 0)",
+    "x.T",
+    "x.mT",
+    "np.swapaxes(x, 0, 1)",
+    "np.moveaxis(x, 0, 1)",
+    "np.rollaxis(x, 1)",
+    "np.rot90(x, 0)",
+    "np.rot90(x)",
+    "np.rot90(x, 2)",
+    "np.flip(x)",
+    "np.fliplr(x)",
+    "np.roll(x, 0)",
+    "np.split(x, 3)[1]",
+    "np.array_split(x, 2)[0]",
+    "np.hsplit(x, 2)[1]",
+    "np.unstack(x)[1]",
+    "np.meshgrid(x[0], x[1])[0]",
+    "np.meshgrid(x[0], x[1], copy=False, sparse=True)[0]",
+    "np.tile(x, 1)",
+    "np.repeat(x, 1, axis=0)",
+    "np.pad(x, 0)",
+    "np.concatenate([x])",
+    "np.where(True, x, x)",
+    "np.sort(x)",
+    "np.triu(x, -9)",
+    "np.nan_to_num(x)",
+    "np.diff(x, 0)",
+    "np.sum(x, axis=())",
+    "np.reshape(x, (4, 3))",
+    "np.reshape(x, (4, 3), copy=True)",
+    "np.reshape(x, (2, 6), order='F')",
+    "np.resize(x, (3, 4))",
+    "np.einsum('ij->ji', x)",
+    "np.linalg.matrix_power(x[:, :3], 1)",
+    "np.take(x, [0, 1, 2], axis=0)",
+    "x[...]",
+    "x[()]",
+    "x[0]",
+    "x[[0, 1]]",
+    "x[x > -9]",
+    "x[None]",
+    "x[0:2, 1]",
+    "x[::-1]",
+    "x.view()",
+    "x.flat[:]",
+    "np.real_if_close(x)",
+    "np.unwrap(x)",
+    "np.fft.fftshift(x)",
+    "np.squeeze(x[None])",
+    "np.block([x])",
+    "np.select([x > -9], [x])",
+    "np.copysign(x, x)",
+    "x + 0",
+    "x**1",
+    "np.mean(x[None], axis=0)",
+    "np.round(x)",
+    "np.clip(x, None, 99)",
+    "np.matrix_transpose(x)",
+]
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("part", OWN_OR_SHARED)
+def test_memory_is_shared_where_numpy_shares_it(part, mode):
+    "writing into a result changes the array, and the other way round, where it does in NumPy"
+    of = eval(f"lambda x: {part}", {"np": np})  # noqa: S307
+
+    def f(x):
+        a, b = x * 1.0, x * 1.0
+        y, z = of(a), of(b)
+        y[...] = 7.0 * x[0, 0]
+        b += 1.0
+        b[0, 0] = 3.0 * x[1, 1]
+        return np.concatenate([np.ravel(part) for part in (a, y, b, z)])
+
+    x = np.arange(12.0).reshape(3, 4) * 0.3 + 1
+    value = jvp(f, (x,), (x,))[0] if mode == "forward" else vjp(f, x)[0]
+    assert np.array_equal(value, f(x.copy()))

@@ -1,0 +1,401 @@
+/* What hand-written C takes: each workload with its derivatives by formula, as a Python extension.
+
+   Built by limits.py with -O3 -march=native -ffast-math. Functions take NumPy arrays, contiguous and of
+   the right type and shape (nothing is checked), and write results into the arrays given last. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
+#include <math.h>
+#include <numpy/arrayobject.h>
+#include <stdint.h>
+#include <string.h>
+
+#define R restrict
+#define ARRAY(k) PyArray_DATA((PyArrayObject *)a[k])
+#define SIZE(k) PyArray_SIZE((PyArrayObject *)a[k])
+#define INT(k) PyLong_AsLong(a[k])
+#define FLOAT(k) PyFloat_AsDouble(a[k])
+#define CALL(name) static PyObject *name(PyObject *self, PyObject *const *a, Py_ssize_t count)
+
+/* ---------------------------------------------------------------- scalar: Rosenbrock of two numbers */
+
+static inline double rosenbrock2(double x, double y, double *dx, double *dy) {
+    double a = y - x * x, b = 1 - x;
+    *dx = -400 * x * a - 2 * b;
+    *dy = 200 * a;
+    return 100 * a * a + b * b;
+}
+
+CALL(scalar_floats) {
+    if (count != 2 || !PyFloat_CheckExact(a[0]) || !PyFloat_CheckExact(a[1])) {
+        PyErr_SetString(PyExc_TypeError, "two floats");
+        return NULL;
+    }
+    double dx, dy, v = rosenbrock2(PyFloat_AS_DOUBLE(a[0]), PyFloat_AS_DOUBLE(a[1]), &dx, &dy);
+    PyObject *value = PyFloat_FromDouble(v), *gradient = PyTuple_New(2), *both = PyTuple_New(2);
+    PyTuple_SET_ITEM(gradient, 0, PyFloat_FromDouble(dx));
+    PyTuple_SET_ITEM(gradient, 1, PyFloat_FromDouble(dy));
+    PyTuple_SET_ITEM(both, 0, value);
+    PyTuple_SET_ITEM(both, 1, gradient);
+    return both;
+}
+
+CALL(scalar_array) {
+    PyArrayObject *x = (PyArrayObject *)a[0];
+    if (count != 1 || !PyArray_CheckExact(a[0]) || PyArray_NDIM(x) != 1 || PyArray_DIM(x, 0) != 2 ||
+        PyArray_TYPE(x) != NPY_DOUBLE || !PyArray_ISCARRAY_RO(x)) {
+        PyErr_SetString(PyExc_TypeError, "an array of two floats");
+        return NULL;
+    }
+    npy_intp two = 2;
+    PyObject *gradient = PyArray_SimpleNew(1, &two, NPY_DOUBLE), *both = PyTuple_New(2);
+    double *p = PyArray_DATA(x), *g = PyArray_DATA((PyArrayObject *)gradient);
+    PyTuple_SET_ITEM(both, 0, PyFloat_FromDouble(rosenbrock2(p[0], p[1], g, g + 1)));
+    PyTuple_SET_ITEM(both, 1, gradient);
+    return both;
+}
+
+/* ---------------------------------------------------------------- Rosenbrock in n dimensions */
+
+static double rosenbrock_n(long n, const double *R x, double *R g) {
+    double v = 0, first = x[1] - x[0] * x[0];
+    g[0] = -400 * x[0] * first - 2 * (1 - x[0]);
+    v = 100 * first * first + (1 - x[0]) * (1 - x[0]);
+    for (long i = 1; i < n - 1; i++) {
+        double a = x[i + 1] - x[i] * x[i], before = x[i] - x[i - 1] * x[i - 1], b = 1 - x[i];
+        g[i] = 200 * before - 400 * x[i] * a - 2 * b;
+        v += 100 * a * a + b * b;
+    }
+    g[n - 1] = 200 * (x[n - 1] - x[n - 2] * x[n - 2]);
+    return v;
+}
+
+CALL(rosenbrock) { return PyFloat_FromDouble(rosenbrock_n(SIZE(0), ARRAY(0), ARRAY(1))); }
+
+/* ---------------------------------------------------------------- Lotka-Volterra: four tangents carried along */
+
+typedef double four __attribute__((vector_size(32)));
+typedef struct { double x, y; four dx, dy; } Dual2; /* both states, each with its tangents */
+
+static inline __attribute__((always_inline)) Dual2 rate(Dual2 u, const double *p) {
+    double xy = u.x * u.y;
+    four dxy = u.dx * u.y + u.x * u.dy;
+    return (Dual2){
+        p[0] * u.x - p[1] * xy,
+        p[2] * xy - p[3] * u.y,
+        p[0] * u.dx - p[1] * dxy + (four){u.x, -xy, 0, 0},
+        p[2] * dxy - p[3] * u.dy + (four){0, 0, xy, -u.y},
+    };
+}
+
+static inline __attribute__((always_inline)) Dual2 ahead(Dual2 u, double h, Dual2 k) {
+    return (Dual2){u.x + h * k.x, u.y + h * k.y, u.dx + h * k.dx, u.dy + h * k.dy};
+}
+
+static inline __attribute__((always_inline)) Dual2 rk4(Dual2 u, const double *p, double h) {
+    Dual2 k1 = rate(u, p), k2 = rate(ahead(u, h / 2, k1), p);
+    Dual2 k3 = rate(ahead(u, h / 2, k2), p), k4 = rate(ahead(u, h, k3), p);
+    return ahead(ahead(u, h / 6, ahead(k1, 1, k4)), h / 3, ahead(k2, 1, k3));
+}
+
+/* lotka_volterra(p, start, steps, h, states, sensitivities): the final state and its Jacobian */
+CALL(lotka_volterra) {
+    double p[4], h = FLOAT(3), *start = ARRAY(1), *state = ARRAY(4), *rows = ARRAY(5);
+    memcpy(p, ARRAY(0), sizeof p);
+    Dual2 u = {start[0], start[1], {0}, {0}};
+    for (long k = INT(2); k > 0; k--) u = rk4(u, p, h);
+    state[0] = u.x, state[1] = u.y;
+    memcpy(rows, &u.dx, sizeof u.dx);
+    memcpy(rows + 4, &u.dy, sizeof u.dy);
+    Py_RETURN_NONE;
+}
+
+/* lotka_volterra_fit(p, start, every, h, observed, gradient): a sum of squares along the way */
+CALL(lotka_volterra_fit) {
+    double p[4], h = FLOAT(3), *start = ARRAY(1), *observed = ARRAY(4), loss = 0;
+    long every = INT(2), saved = SIZE(4) / 2;
+    memcpy(p, ARRAY(0), sizeof p);
+    Dual2 u = {start[0], start[1], {0}, {0}};
+    four gradient = {0};
+    for (long s = 0; s < saved; s++) {
+        for (long k = 0; k < every; k++) u = rk4(u, p, h);
+        double ex = u.x - observed[2 * s], ey = u.y - observed[2 * s + 1];
+        loss += ex * ex + ey * ey;
+        gradient += 2 * ex * u.dx + 2 * ey * u.dy;
+    }
+    memcpy(ARRAY(5), &gradient, sizeof gradient);
+    return PyFloat_FromDouble(loss);
+}
+
+/* ---------------------------------------------------------------- elementwise: sum(tanh(x) exp(-x^2) + log1p(x^2)) */
+
+/* Polynomials, for the compiler to write inline at full width; libm's own functions beside them. */
+
+static inline double power2(double n) { /* for whole n */
+    union { int64_t i; double d; } u = {((int64_t)n + 1023) << 52};
+    return u.d;
+}
+
+static inline float power2f(float n) {
+    union { int32_t i; float d; } u = {((int32_t)n + 127) << 23};
+    return u.d;
+}
+
+static inline double exp_d(double x) {
+    x = x < -700 ? -700 : x > 700 ? 700 : x;
+    double n = __builtin_rint(x * 1.4426950408889634);
+    double r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10, q = r * r, q4 = q * q;
+    double a = (1 + r) + q * (1.0 / 2 + r * (1.0 / 6));
+    double b = (1.0 / 24 + r * (1.0 / 120)) + q * (1.0 / 720 + r * (1.0 / 5040));
+    double c = (1.0 / 40320 + r * (1.0 / 362880)) + q * (1.0 / 3628800 + r * (1.0 / 39916800));
+    return (a + q4 * (b + q4 * c)) * power2(n);
+}
+
+static inline float exp_s(float x) {
+    x = x < -87 ? -87 : x > 87 ? 87 : x;
+    float n = __builtin_rintf(x * 1.44269504f);
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f, q = r * r;
+    float a = (1 + r) + q * (1.f / 2 + r * (1.f / 6));
+    return (a + q * q * ((1.f / 24 + r * (1.f / 120)) + q * (1.f / 720))) * power2f(n);
+}
+
+/* log(m 2^e) = e log 2 + 2 atanh((m - 1) / (m + 1)) with m within sqrt(1/2) and sqrt(2) */
+static inline double log1p_d(double x) {
+    union { double d; int64_t i; } u = {1 + x};
+    int64_t e = (u.i - 0x3fe6a09e667f3bcd) >> 52;
+    u.i -= e << 52;
+    double s = (u.d - 1) / (u.d + 1), z = s * s, z4 = z * z * z * z;
+    double a = (1 + z * (1.0 / 3)) + z * z * (1.0 / 5 + z * (1.0 / 7));
+    double b = (1.0 / 9 + z * (1.0 / 11)) + z * z * (1.0 / 13 + z * (1.0 / 15));
+    return 0.6931471805599453 * (double)e + 2 * s * (a + z4 * (b + z4 * (1.0 / 17 + z * (1.0 / 19))));
+}
+
+static inline float log1p_s(float x) {
+    union { float d; int32_t i; } u = {1 + x};
+    int32_t e = (u.i - 0x3f3504f3) >> 23;
+    u.i -= e << 23;
+    float s = (u.d - 1) / (u.d + 1), z = s * s;
+    return 0.69314718f * (float)e + 2 * s * ((1 + z * (1.f / 3)) + z * z * (1.f / 5 + z * (1.f / 7)));
+}
+
+static inline double tanh_d(double x) { return 1 - 2 / (exp_d(2 * x) + 1); }
+static inline float tanh_s(float x) { return 1 - 2 / (exp_s(2 * x) + 1); }
+
+#define ELEMENTWISE(name, real, TANH, EXP, LOG1P)                                \
+    static double name##_loop(long n, const real *R x, real *R g) {              \
+        real v = 0;                                                              \
+        for (long i = 0; i < n; i++) {                                           \
+            real s = x[i] * x[i], t = TANH(x[i]), e = EXP(-s);                   \
+            v += t * e + LOG1P(s);                                               \
+            g[i] = e * (1 - t * t - 2 * x[i] * t) + 2 * x[i] / (1 + s);          \
+        }                                                                        \
+        return v;                                                                \
+    }                                                                            \
+    CALL(name) { return PyFloat_FromDouble(name##_loop(SIZE(0), ARRAY(0), ARRAY(1))); }
+
+ELEMENTWISE(elementwise_float64, double, tanh_d, exp_d, log1p_d)
+ELEMENTWISE(elementwise_float32, float, tanh_s, exp_s, log1p_s)
+ELEMENTWISE(elementwise_libm_float64, double, tanh, exp, log1p)
+ELEMENTWISE(elementwise_libm_float32, float, tanhf, expf, log1pf)
+
+/* ---------------------------------------------------------------- second order: Rosenbrock(x) + sum log(1 + exp(-A x)) */
+
+static inline double curvature(double z) { /* the second derivative of log(1 + exp(-z)) */
+    double e = exp(-fabs(z));
+    return e / ((1 + e) * (1 + e));
+}
+
+/* hvp(x, A, v, out): each row of A is read once */
+CALL(hvp) {
+    const double *R x = ARRAY(0), *R A = ARRAY(1), *R v = ARRAY(2);
+    double *R o = ARRAY(3);
+    long d = SIZE(0), rows = SIZE(1) / d;
+    for (long i = 0; i < d; i++) {
+        double h = i < d - 1 ? 1200 * x[i] * x[i] - 400 * x[i + 1] + 2 : 0;
+        o[i] = (h + 200 * (i > 0)) * v[i];
+        if (i < d - 1) o[i] -= 400 * x[i] * v[i + 1];
+        if (i > 0) o[i] -= 400 * x[i - 1] * v[i - 1];
+    }
+    for (long r = 0; r + 4 <= rows; r += 4) {
+        const double *R a = A + r * d, *R b = a + d, *R c = b + d, *R e = c + d;
+        double z0 = 0, z1 = 0, z2 = 0, z3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+        for (long j = 0; j < d; j++) {
+            z0 += a[j] * x[j], z1 += b[j] * x[j], z2 += c[j] * x[j], z3 += e[j] * x[j];
+            t0 += a[j] * v[j], t1 += b[j] * v[j], t2 += c[j] * v[j], t3 += e[j] * v[j];
+        }
+        t0 *= curvature(z0), t1 *= curvature(z1), t2 *= curvature(z2), t3 *= curvature(z3);
+        for (long j = 0; j < d; j++) o[j] += t0 * a[j] + t1 * b[j] + t2 * c[j] + t3 * e[j];
+    }
+    for (long r = rows - rows % 4; r < rows; r++) {
+        double z = 0, t = 0;
+        for (long j = 0; j < d; j++) z += A[r * d + j] * x[j], t += A[r * d + j] * v[j];
+        t *= curvature(z);
+        for (long j = 0; j < d; j++) o[j] += t * A[r * d + j];
+    }
+    Py_RETURN_NONE;
+}
+
+/* BLAS is the one in SciPy, whose address comes from Python. */
+typedef void Gemm(char *, char *, int *, int *, int *, void *, void *, int *, void *, int *, void *, void *, int *);
+static Gemm *dgemm, *sgemm;
+
+CALL(use_blas) {
+    dgemm = PyLong_AsVoidPtr(a[0]);
+    sgemm = PyLong_AsVoidPtr(a[1]);
+    Py_RETURN_NONE;
+}
+
+/* hessian(x, A, H, scaled): A' diag(s) A by BLAS, and three diagonals */
+CALL(hessian) {
+    const double *R x = ARRAY(0), *R A = ARRAY(1);
+    double *R H = ARRAY(2), *R S = ARRAY(3), one = 1, zero = 0;
+    int d = SIZE(0), rows = SIZE(1) / d;
+    for (long r = 0; r < rows; r++) {
+        double z = 0;
+        for (long j = 0; j < d; j++) z += A[r * d + j] * x[j];
+        z = curvature(z);
+        for (long j = 0; j < d; j++) S[r * d + j] = z * A[r * d + j];
+    }
+    dgemm("N", "T", &d, &d, &rows, &one, (void *)A, &d, S, &d, &zero, H, &d);
+    for (long i = 0; i < d; i++) {
+        if (i > 0) H[i * d + i] += 200, H[i * d + i - 1] -= 400 * x[i - 1];
+        if (i < d - 1) H[i * d + i] += 1200 * x[i] * x[i] - 400 * x[i + 1] + 2, H[i * d + i + 1] -= 400 * x[i];
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---------------------------------------------------------------- Lorenz by Dormand and Prince, adaptive */
+
+typedef struct { double x, y, z; } Point;
+
+static inline Point lorenz_rate(Point u) {
+    return (Point){10 * (u.y - u.x), u.x * (28 - u.z) - u.y, u.x * u.y - 8.0 / 3 * u.z};
+}
+
+#define EACH(e) (Point){e(x), e(y), e(z)}
+
+/* lorenz(start, until, first step, absolute, relative tolerance, state) */
+CALL(lorenz) {
+    double until = FLOAT(1), dt = FLOAT(2), absolute = FLOAT(3), relative = FLOAT(4), t = 0;
+    Point u = *(Point *)ARRAY(0), k1 = lorenz_rate(u);
+    while (t < until) {
+        double h = dt < until - t ? dt : until - t;
+#define U2(c) u.c + h * (1.0 / 5 * k1.c)
+#define U3(c) u.c + h * (3.0 / 40 * k1.c + 9.0 / 40 * k2.c)
+#define U4(c) u.c + h * (44.0 / 45 * k1.c - 56.0 / 15 * k2.c + 32.0 / 9 * k3.c)
+#define U5(c) u.c + h * (19372.0 / 6561 * k1.c - 25360.0 / 2187 * k2.c + 64448.0 / 6561 * k3.c - 212.0 / 729 * k4.c)
+#define U6(c) \
+    u.c + h * (9017.0 / 3168 * k1.c - 355.0 / 33 * k2.c + 46732.0 / 5247 * k3.c + 49.0 / 176 * k4.c - 5103.0 / 18656 * k5.c)
+#define U7(c) \
+    u.c + h * (35.0 / 384 * k1.c + 500.0 / 1113 * k3.c + 125.0 / 192 * k4.c - 2187.0 / 6784 * k5.c + 11.0 / 84 * k6.c)
+#define OFF(c)                                                                                             \
+    h *(71.0 / 57600 * k1.c - 71.0 / 16695 * k3.c + 71.0 / 1920 * k4.c - 17253.0 / 339200 * k5.c + \
+        22.0 / 525 * k6.c - 1.0 / 40 * k7.c) / (absolute + relative * fmax(fabs(u.c), fabs(w.c)))
+        Point k2 = lorenz_rate(EACH(U2)), k3 = lorenz_rate(EACH(U3)), k4 = lorenz_rate(EACH(U4));
+        Point k5 = lorenz_rate(EACH(U5)), k6 = lorenz_rate(EACH(U6)), w = EACH(U7), k7 = lorenz_rate(w);
+        Point off = EACH(OFF);
+        double error = sqrt((off.x * off.x + off.y * off.y + off.z * off.z) / 3);
+        double factor = fmin(5, fmax(0.2, 0.9 * pow(error, -0.2)));
+        if (error <= 1) t += h, u = w, k1 = k7;
+        dt = h * factor;
+    }
+    *(Point *)ARRAY(5) = u;
+    Py_RETURN_NONE;
+}
+
+/* ---------------------------------------------------------------- network: one step of gradient descent, in place */
+
+/* network(w1, b1, w2, b2, x, y, rate) for one sample, in loops;
+   network_batch(w1, b1, w2, b2, x, y, rate, h, dh) for several, by BLAS. */
+#define OUT 10
+#define NETWORK(suffix, real, EXP, GEMM)                                                          \
+    static void softmax_##suffix(const real *R z, const real *R y, real *R dz, real scale) {      \
+        real top = z[0], total = 0;                                                               \
+        for (int k = 1; k < OUT; k++) top = z[k] > top ? z[k] : top;                              \
+        for (int k = 0; k < OUT; k++) total += dz[k] = EXP(z[k] - top);                           \
+        for (int k = 0; k < OUT; k++) dz[k] = (dz[k] / total - y[k]) * scale;                     \
+    }                                                                                             \
+    CALL(network_##suffix) {                                                                      \
+        real *R w1 = ARRAY(0), *R b1 = ARRAY(1), *R w2 = ARRAY(2), *R b2 = ARRAY(3);              \
+        const real *R x = ARRAY(4), *R y = ARRAY(5);                                              \
+        enum { m = 128 };                                                                         \
+        long n = SIZE(4);                                                                         \
+        real h[m], dh[m], z[OUT], dz[OUT], rate = FLOAT(6);                                       \
+        memcpy(h, b1, sizeof h);                                                                  \
+        for (long i = 0; i < n; i++)                                                              \
+            for (int j = 0; j < m; j++) h[j] += x[i] * w1[i * m + j];                             \
+        memcpy(z, b2, sizeof z);                                                                  \
+        for (int j = 0; j < m; j++) {                                                             \
+            h[j] = h[j] > 0 ? h[j] : 0;                                                           \
+            for (int k = 0; k < OUT; k++) z[k] += h[j] * w2[j * OUT + k];                         \
+        }                                                                                         \
+        softmax_##suffix(z, y, dz, rate);                                                         \
+        for (int j = 0; j < m; j++) {                                                             \
+            real g = 0;                                                                           \
+            for (int k = 0; k < OUT; k++) {                                                       \
+                g += w2[j * OUT + k] * dz[k];                                                     \
+                w2[j * OUT + k] -= h[j] * dz[k];                                                  \
+            }                                                                                     \
+            dh[j] = h[j] > 0 ? g : 0;                                                             \
+            b1[j] -= dh[j];                                                                       \
+        }                                                                                         \
+        for (int k = 0; k < OUT; k++) b2[k] -= dz[k];                                             \
+        for (long i = 0; i < n; i++)                                                              \
+            for (int j = 0; j < m; j++) w1[i * m + j] -= x[i] * dh[j];                            \
+        Py_RETURN_NONE;                                                                           \
+    }                                                                                             \
+    CALL(network_batch_##suffix) {                                                                \
+        real *R w1 = ARRAY(0), *R b1 = ARRAY(1), *R w2 = ARRAY(2), *R b2 = ARRAY(3);              \
+        real *R x = ARRAY(4), *R y = ARRAY(5), *R h = ARRAY(7), *R dh = ARRAY(8);                 \
+        int m = SIZE(1), batch = SIZE(7) / m, n = SIZE(4) / batch;                                \
+        real one = 1, less = -1, z[OUT], dz[OUT], rate = FLOAT(6) / batch;                        \
+        for (int s = 0; s < batch; s++) memcpy(h + s * m, b1, m * sizeof(real));                  \
+        GEMM("N", "N", &m, &batch, &n, &one, w1, &m, x, &n, &one, h, &m);                         \
+        real dw2[128 * OUT] = {0}, db2[OUT] = {0};                                                \
+        for (int s = 0; s < batch; s++) {                                                         \
+            real *R u = h + s * m, *R du = dh + s * m;                                            \
+            memcpy(z, b2, sizeof z);                                                              \
+            for (int j = 0; j < m; j++) {                                                         \
+                u[j] = u[j] > 0 ? u[j] : 0;                                                       \
+                for (int k = 0; k < OUT; k++) z[k] += u[j] * w2[j * OUT + k];                     \
+            }                                                                                     \
+            softmax_##suffix(z, y + s * OUT, dz, rate);                                           \
+            for (int j = 0; j < m; j++) {                                                         \
+                real g = 0;                                                                       \
+                for (int k = 0; k < OUT; k++) {                                                   \
+                    g += w2[j * OUT + k] * dz[k];                                                 \
+                    dw2[j * OUT + k] += u[j] * dz[k];                                             \
+                }                                                                                 \
+                du[j] = u[j] > 0 ? g : 0;                                                         \
+            }                                                                                     \
+            for (int k = 0; k < OUT; k++) db2[k] += dz[k];                                        \
+        }                                                                                         \
+        for (int k = 0; k < m * OUT; k++) w2[k] -= dw2[k];                                        \
+        for (int k = 0; k < OUT; k++) b2[k] -= db2[k];                                            \
+        for (int s = 0; s < batch; s++)                                                           \
+            for (int j = 0; j < m; j++) b1[j] -= dh[s * m + j];                                   \
+        GEMM("N", "T", &m, &n, &batch, &less, dh, &m, x, &n, &one, w1, &m);                       \
+        Py_RETURN_NONE;                                                                           \
+    }
+
+NETWORK(float64, double, exp, dgemm)
+NETWORK(float32, float, expf, sgemm)
+
+/* ---------------------------------------------------------------- the module */
+
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
+
+static PyMethodDef methods[] = {
+    METHOD(scalar_floats), METHOD(scalar_array), METHOD(rosenbrock), METHOD(lotka_volterra),
+    METHOD(lotka_volterra_fit), METHOD(elementwise_float64), METHOD(elementwise_float32),
+    METHOD(elementwise_libm_float64), METHOD(elementwise_libm_float32), METHOD(hvp), METHOD(hessian),
+    METHOD(lorenz), METHOD(network_float64), METHOD(network_float32), METHOD(network_batch_float64),
+    METHOD(network_batch_float32), METHOD(use_blas), {NULL},
+};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "limits", NULL, -1, methods};
+
+PyMODINIT_FUNC PyInit_limits(void) {
+    import_array();
+    return PyModule_Create(&module);
+}
