@@ -158,7 +158,7 @@ class Worker:
         if litad:
             environment["PYTHONPATH"] = litad
         self.process = subprocess.Popen(
-            [python, str(HERE / "worker.py"), module, race, entry],
+            [python, "-W", "ignore", str(HERE / "worker.py"), module, race, entry],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -220,6 +220,13 @@ def spread(times: list[float]) -> float:
         return 0.0
     low, middle, high = statistics.quantiles(times, n=4)
     return (high - low) / middle
+
+
+def in_units(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def python_here() -> str:

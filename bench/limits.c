@@ -142,22 +142,54 @@ static inline float power2f(float n) {
     return u.d;
 }
 
+/* exp(r) - 1 for r within half of log 2 */
+static inline double small_d(double r) {
+    double q = r * r, q4 = q * q;
+    double a = 1.0 / 2 + r * (1.0 / 6) + q * (1.0 / 24 + r * (1.0 / 120));
+    double b = 1.0 / 720 + r * (1.0 / 5040) + q * (1.0 / 40320 + r * (1.0 / 362880));
+    double c = 1.0 / 3628800 + r * (1.0 / 39916800) + q * (1.0 / 479001600);
+    return r + q * (a + q4 * (b + q4 * c));
+}
+
+static inline float small_s(float r) {
+    float q = r * r;
+    return r + q * (1.f / 2 + r * (1.f / 6) + q * (1.f / 24 + r * (1.f / 120) + q * (1.f / 720)));
+}
+
+/* x - n log 2 in two parts; fma() keeps -ffast-math from putting them together */
+static inline double rest_d(double x, double n) {
+    return fma(-n, 1.9082149292705877e-10, fma(-n, 0.6931471803691238, x));
+}
+
+static inline float rest_s(float x, float n) {
+    return fmaf(n, 2.12194440e-4f, fmaf(-n, 0.693359375f, x));
+}
+
 static inline double exp_d(double x) {
     x = x < -700 ? -700 : x > 700 ? 700 : x;
     double n = __builtin_rint(x * 1.4426950408889634);
-    double r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10, q = r * r, q4 = q * q;
-    double a = (1 + r) + q * (1.0 / 2 + r * (1.0 / 6));
-    double b = (1.0 / 24 + r * (1.0 / 120)) + q * (1.0 / 720 + r * (1.0 / 5040));
-    double c = (1.0 / 40320 + r * (1.0 / 362880)) + q * (1.0 / 3628800 + r * (1.0 / 39916800));
-    return (a + q4 * (b + q4 * c)) * power2(n);
+    return (1 + small_d(rest_d(x, n))) * power2(n);
 }
 
 static inline float exp_s(float x) {
     x = x < -87 ? -87 : x > 87 ? 87 : x;
     float n = __builtin_rintf(x * 1.44269504f);
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f, q = r * r;
-    float a = (1 + r) + q * (1.f / 2 + r * (1.f / 6));
-    return (a + q * q * ((1.f / 24 + r * (1.f / 120)) + q * (1.f / 720))) * power2f(n);
+    return (1 + small_s(rest_s(x, n))) * power2f(n);
+}
+
+/* tanh(x) = t / (t + 2) with t = exp(2 x) - 1 */
+static inline double tanh_d(double x) {
+    x = 2 * (x < -20 ? -20 : x > 20 ? 20 : x);
+    double n = __builtin_rint(x * 1.4426950408889634), p = power2(n);
+    double t = fma(small_d(rest_d(x, n)), p, p - 1);
+    return t / (t + 2);
+}
+
+static inline float tanh_s(float x) {
+    x = 2 * (x < -10 ? -10 : x > 10 ? 10 : x);
+    float n = __builtin_rintf(x * 1.44269504f), p = power2f(n);
+    float t = fmaf(small_s(rest_s(x, n)), p, p - 1);
+    return t / (t + 2);
 }
 
 /* log(m 2^e) = e log 2 + 2 atanh((m - 1) / (m + 1)) with m within sqrt(1/2) and sqrt(2) */
@@ -165,22 +197,19 @@ static inline double log1p_d(double x) {
     union { double d; int64_t i; } u = {1 + x};
     int64_t e = (u.i - 0x3fe6a09e667f3bcd) >> 52;
     u.i -= e << 52;
-    double s = (u.d - 1) / (u.d + 1), z = s * s, z4 = z * z * z * z;
-    double a = (1 + z * (1.0 / 3)) + z * z * (1.0 / 5 + z * (1.0 / 7));
-    double b = (1.0 / 9 + z * (1.0 / 11)) + z * z * (1.0 / 13 + z * (1.0 / 15));
-    return 0.6931471805599453 * (double)e + 2 * s * (a + z4 * (b + z4 * (1.0 / 17 + z * (1.0 / 19))));
+    double f = e == 0 ? x : u.d - 1, s = f / (f + 2), z = s * s, z4 = z * z * z * z;
+    double a = 1.0 / 3 + z * (1.0 / 5) + z * z * (1.0 / 7 + z * (1.0 / 9));
+    double b = 1.0 / 11 + z * (1.0 / 13) + z * z * (1.0 / 15 + z * (1.0 / 17));
+    return 0.6931471805599453 * (double)e + 2 * s * (1 + z * (a + z4 * (b + z4 * (1.0 / 19))));
 }
 
 static inline float log1p_s(float x) {
     union { float d; int32_t i; } u = {1 + x};
     int32_t e = (u.i - 0x3f3504f3) >> 23;
     u.i -= e << 23;
-    float s = (u.d - 1) / (u.d + 1), z = s * s;
-    return 0.69314718f * (float)e + 2 * s * ((1 + z * (1.f / 3)) + z * z * (1.f / 5 + z * (1.f / 7)));
+    float f = e == 0 ? x : u.d - 1, s = f / (f + 2), z = s * s;
+    return 0.69314718f * (float)e + 2 * s * (1 + z * (1.f / 3 + z * (1.f / 5 + z * (1.f / 7))));
 }
-
-static inline double tanh_d(double x) { return 1 - 2 / (exp_d(2 * x) + 1); }
-static inline float tanh_s(float x) { return 1 - 2 / (exp_s(2 * x) + 1); }
 
 #define ELEMENTWISE(name, real, TANH, EXP, LOG1P)                                \
     static double name##_loop(long n, const real *R x, real *R g) {              \

@@ -4,6 +4,7 @@
 python bench/run.py                                        litad and NumPy
 python bench/run.py --peers ~/peers/bin/python             and the packages found there
 python bench/run.py chain mlp --rounds 30                  some workloads only
+python bench/run.py compiled --only C litad                what is compiled, beside C alone
 python bench/run.py chain --against ../other-checkout      two versions of litad in one run
 """
 
@@ -21,11 +22,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import first_call
 import imports
-from harness import GCC, HERE, Race, Worker, in_turns, python_here, races_of, ratio, spread
+import soak
+from harness import (
+    GCC,
+    HERE,
+    Race,
+    Worker,
+    in_turns,
+    in_units,
+    python_here,
+    races_of,
+    ratio,
+    spread,
+)
 
-WORKLOADS = ["imports", "chain", "ode", "mlp", "rosenbrock", "modes", "reads", "scalar"]
-PACKAGES = ["numpy", "litad", "torch", "autograd", "mygrad", "jax", "casadi", "pytensor", "heyoka", "diffrax", "numba"]
+EAGER = ["imports", "chain", "ode", "mlp", "rosenbrock", "modes", "reads"]
+COMPILED = ["scalar", "rosenbrock", "lotka_volterra", "elementwise", "second_order", "lorenz"]
+COMPILED += ["network", "first_call", "soak"]
+WORKLOADS = list(dict.fromkeys(EAGER + COMPILED))
+GROUPS = {"eager": EAGER, "compiled": COMPILED}
+OTHERWISE = {
+    "imports": imports,
+    "first_call": first_call,
+    "soak": soak,
+}  # measured in their own ways
+UNITS = {"milliseconds": "ms", "kilobytes": "KB"}
+PACKAGES = ["numpy", "litad", "torch", "autograd", "mygrad", "jax", "diffrax", "casadi", "pytensor"]
+PACKAGES += ["heyoka", "numba"]
 README, RESULTS = HERE / "README.md", HERE / "results.json"
 
 
@@ -87,9 +112,12 @@ def start(race: Race, module: str, options, there: dict[str, str]) -> tuple[dict
             left_out[name] = f"{entry.needs} is not in the peers' environment"
         else:
             plan.append((name, name, options.peers, ""))
-    workers = {}
-    for shown, entry, python, litad in plan:
-        worker = Worker(python, module, race.name, entry, litad)
+    workers, starting = {}, []
+    while plan or starting:  # several at once where there are several cores
+        while plan and len(starting) < cores():
+            shown, entry, python, litad = plan.pop(0)
+            starting.append((shown, Worker(python, module, race.name, entry, litad)))
+        shown, worker = starting.pop(0)
         answer = worker.answer()
         if "deviation" in answer:
             workers[shown] = worker
@@ -97,6 +125,11 @@ def start(race: Race, module: str, options, there: dict[str, str]) -> tuple[dict
             left_out[shown] = answer.get("failed", "no answer")
             worker.close()
     return workers, left_out
+
+
+def cores() -> int:
+    "How many processes can run at once."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def run(race: Race, module: str, options, there: dict[str, str]) -> dict:
@@ -110,7 +143,9 @@ def run(race: Race, module: str, options, there: dict[str, str]) -> dict:
     base = times.get(race.baseline)
     rows = {}
     for name, t in times.items():
+        entry = race.entries.get(name)  # none for another checkout's
         rows[name] = {
+            "kind": entry.kind if entry else "litad",
             "median": statistics.median(t),
             "spread": spread(t),
             "over_baseline": ratio(t, base) if base else None,
@@ -132,32 +167,7 @@ def run(race: Race, module: str, options, there: dict[str, str]) -> dict:
     }
 
 
-def run_imports(options) -> dict:
-    environment = {name: x for name, x in os.environ.items() if name != "PYTHONPATH"}
-    times = imports.measure(options.rounds, environment)
-    rows = {
-        name: {"median": statistics.median(t), "spread": spread(t)} for name, t in times.items()
-    }
-    milliseconds = 1e3 * rows["import litad"]["median"]
-    return {
-        "workload": "imports",
-        "race": "imports",
-        "title": "importing, in fresh processes: each step after the one before",
-        "baseline": "",
-        "rows": rows,
-        "targets": [["import litad", "milliseconds", imports.LIMIT_MS, milliseconds, ""]],
-        "left_out": {},
-    }
-
-
 # ------------------------------------------------------------------ tables
-
-
-def in_units(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 def multiple(x: float | None) -> str:
@@ -168,8 +178,8 @@ def multiple(x: float | None) -> str:
 
 def promise(result: dict, goal: list) -> list[str]:
     entry, other, limit, measured, when = goal
-    if other == "milliseconds":
-        what, bound, got = entry, f"{limit:g} ms", f"{measured:.3g} ms"
+    if other in UNITS:
+        what, bound, got = entry, f"{limit:g} {UNITS[other]}", f"{measured:.3g} {UNITS[other]}"
     else:
         what = f"{result['race']}: {entry} over {other}"
         bound, got = multiple(limit), multiple(measured)
@@ -179,12 +189,9 @@ def promise(result: dict, goal: list) -> list[str]:
 
 def table(result: dict) -> tuple[list[str], list[list[str]]]:
     "The header and the rows of one race."
+    if "table" in result:
+        return result["table"]
     rows = sorted(result["rows"].items(), key=lambda item: item[1]["median"])
-    if result["workload"] == "imports":
-        return ["step", "time", "spread"], [
-            [name, in_units(row["median"]), f"{row['spread']:.0%}"]
-            for name, row in result["rows"].items()
-        ]
     header = ["implementation", "time", "spread", f"over {result['baseline']}", "litad over it"]
     body = [
         [
@@ -215,6 +222,29 @@ def pivoted(results: list[dict]) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
+def summary(results: list[dict]) -> tuple[list[str], list[list[str]]]:
+    "One row per race that has a limit in C: litad beside it and beside the best of the peers."
+    header = ["compiled", "litad", "C", "litad over C", "wanted", "best peer", "", "litad over it"]
+    body = []
+    for r in results:
+        kinds = {
+            k: [(row["median"], name) for name, row in r["rows"].items() if row.get("kind") == k]
+            for k in ("limit", "peer")
+        }
+        if not kinds["limit"] or "litad" not in r["rows"]:
+            continue
+        limit, bound = min(kinds["limit"]), [goal[2] for goal in r["targets"]]
+        cells = [r["race"], in_units(r["rows"]["litad"]["median"]), in_units(limit[0])]
+        cells += [multiple(r["rows"][limit[1]]["litad_over"]), multiple(*bound[:1] or [None])]
+        peer = min(kinds["peer"], default=None)
+        if peer:
+            over = multiple(r["rows"][peer[1]]["litad_over"])
+            body.append([*cells, peer[1], in_units(peer[0]), over])
+        else:
+            body.append([*cells, "", "", ""])
+    return header, body
+
+
 def as_text(header: list[str], body: list[list[str]]) -> str:
     widths = [max(len(row[k]) for row in [header, *body]) for k in range(len(header))]
     lines = []
@@ -240,6 +270,9 @@ def report(outcome: dict) -> str:
     promises = [promise(r, goal) for r in results for goal in r["targets"]]
     if promises:
         parts += ["### Targets", as_markdown(["", "target", "measured", "met"], promises)]
+    compiled = summary(results)
+    if compiled[1]:
+        parts += ["### Compiled", as_markdown(*compiled)]
     for module in dict.fromkeys(r["workload"] for r in results):
         mine = [r for r in results if r["workload"] == module]
         if module == "modes":
@@ -267,7 +300,11 @@ def read_options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all by default")
+    add(
+        "workloads",
+        nargs="*",
+        help=f"of {', '.join(WORKLOADS)}, or eager or compiled; all by default",
+    )
     add("--peers", default=os.environ.get("LITAD_PEERS", ""), metavar="PYTHON",
         help="the Python of an environment with the other packages (or LITAD_PEERS)")  # fmt: skip
     add("--rounds", type=int, default=15, help="batches of each implementation")
@@ -278,7 +315,9 @@ def read_options() -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write the results there")
     add("--write-readme", action="store_true", help="update README.md and results.json here")
     options = parser.parse_args()
-    unknown = set(options.workloads) - set(WORKLOADS)
+    asked = [w for name in options.workloads for w in GROUPS.get(name, [name])]
+    options.workloads = list(dict.fromkeys(asked))
+    unknown = set(asked) - set(WORKLOADS)
     if unknown:
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     return options
@@ -298,19 +337,22 @@ def main() -> int:
     print(f"{about['cpu']}, Python {about['python']}, {about['versions']}")
     results = []
     for module in options.workloads or WORKLOADS:
-        if module == "imports":
-            results.append(run_imports(options))
-            print(f"\n{results[-1]['title']}\n{as_text(*table(results[-1]))}", flush=True)
+        if module in OTHERWISE:
+            results.append(OTHERWISE[module].measure(options, there))
+            show(results[-1])
             continue
         races = races_of(module)
         for race in races:
             results.append(run(race, module, options, there))
             if module != "modes":
-                print(f"\n{race.name}: {race.title}\n{as_text(*table(results[-1]))}", flush=True)
+                show(results[-1])
         if module == "modes":
             mine = [r for r in results if r["workload"] == "modes"]
             print(f"\nmodes: {races_pivot()}\n{as_text(*pivoted(mine))}", flush=True)
     outcome = {"about": about, "pivot": races_pivot(), "results": results}
+    compiled = summary(results)
+    if compiled[1]:
+        print(f"\n{as_text(*compiled)}")
     promises = [promise(r, goal) for r in results for goal in r["targets"]]
     if promises:
         print(f"\n{as_text(['targets', '', 'measured', 'met'], promises)}")
@@ -320,6 +362,10 @@ def main() -> int:
         RESULTS.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
         write_readme(outcome)
     return 0
+
+
+def show(result: dict) -> None:
+    print(f"\n{result['race']}: {result['title']}\n{as_text(*table(result))}", flush=True)
 
 
 def races_pivot() -> str:

@@ -1,6 +1,8 @@
 """litad: literate automatic differentiation of plain NumPy code."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -9,11 +11,14 @@ _HOME = {
     "control": "cond fori_loop scan switch while_loop",
     "core": "LitadError",
     "derivatives": "gradient hessian hvp jacfwd jacobian jacrev",
+    "explain": "explain",
     "footprints": "sparsity",
     "forward": "Dual derivative jvp",
     "implicit": "fixed_point minimize root",
+    "jit": "jit",
     "linear": "linearize",
     "matrices": "matrix_function",
+    "program": "trace",
     "record": "Var",
     "reverse": "grad value_and_grad vjp",
     "rules": "checkpoint checkpoint_chain custom_jvp custom_vjp primitive stop_gradient straight_through",
@@ -30,6 +35,17 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'litad' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"litad.{_MODULE_OF[name]}"), name)
     return value
+
+
+class _Package(ModuleType):
+    """A module whose public names stay what they are when a submodule of the same name is loaded."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

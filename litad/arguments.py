@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['is_variable', 'boxable', 'floating', 'positions', 'Selection', 'select', 'no_variable', 'give_back', 'own',
-           'own_array', 'own_results', 'like_variables', 'connect', 'call', 'in_other_words', 'check_function',
-           'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
+           'own_array', 'own_results', 'like_variables', 'is_pythons', 'connect', 'call', 'in_other_words',
+           'check_function', 'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
 
 # %% ../nbs/15_arguments.ipynb #9ef1e552
 from collections.abc import Callable
@@ -180,7 +180,9 @@ def give_back(
 def own(leaf: Any, g: Any, taken: set) -> Any:
     "A gradient as the caller's own value of the kind of its variable."
     if isinstance(g, Box):
-        return g
+        return leaf.of_my_kind(g) if isinstance(leaf, Box) else g
+    if isinstance(leaf, Box) and leaf.is_pythons:
+        leaf = 1j if leaf.dtype.kind == "c" else 1.0
     if not isinstance(leaf, (np.ndarray, np.generic, Box)):
         return complex(g) if isinstance(leaf, complex) else float(g)
     if type(g) is not np.ndarray or g.dtype is not leaf.dtype:
@@ -215,10 +217,21 @@ def like_variables(selection: Selection, value: Any) -> Any:
     is_number = type(value) in _DOUBLE or (
         type(value) is np.ndarray and value.shape == () and value.dtype.type in _DOUBLE
     )
-    kinds = (float, complex)
-    if is_number and all([isinstance(selection.leaves[k], kinds) for k in selection.active]):
+    leaves = [selection.leaves[k] for k in selection.active]
+    if is_number and all([is_pythons(x) for x in leaves]):
         return value.item()
+    if isinstance(value, Box) and leaves and all([is_pythons(x) for x in leaves]):
+        return leaves[0].of_my_kind(value) if isinstance(leaves[0], Box) else value
     return value
+
+
+def is_pythons(leaf: Any) -> bool:
+    "Whether a variable is one of Python's own numbers, or stands for one in a program."
+    return leaf.is_pythons if isinstance(leaf, Box) else isinstance(leaf, (float, complex))
+
+
+Box.is_pythons = False
+Box.of_my_kind = lambda self, g: g
 
 # %% ../nbs/15_arguments.ipynb #775bd268
 def connect(
@@ -244,7 +257,7 @@ def connect(
             inner = inner.value
         for level in sorted(set(boxes) - present):
             leaf = boxes[level].attach(leaf)
-        leaves[k] = leaf
+        leaves[k] = leaf if isinstance(leaf, Box) else leaves[k]
     return unflatten(treedef, leaves)
 
 

@@ -45,10 +45,10 @@ ruled(special.k1, "x", lambda t, x: -t * half(special.k0(x), special.kv(2.0, x))
 
 ruled(special.jv, "v z", None, lambda t, v, z: t * difference(special.jv, v, z))
 ruled(special.yv, "v z", None, lambda t, v, z: t * difference(special.yv, v, z))
-ruled(special.yn, "v z", None, lambda t, v, z: t * difference(special.yn, v, z))
+ruled(special.yn, "v z", None, lambda t, v, z: t * difference(special.yn, np.trunc(v), z))
 ruled(special.iv, "v z", None, lambda t, v, z: t * total(special.iv, v, z))
 ruled(special.kv, "v z", None, lambda t, v, z: -t * total(special.kv, v, z))
-ruled(special.kn, "v z", None, lambda t, v, z: -t * total(special.kn, v, z))
+ruled(special.kn, "v z", None, lambda t, v, z: -t * total(special.kn, np.trunc(v), z))
 ruled(special.hankel1, "v z", None, lambda t, v, z: t * difference(special.hankel1, v, z))
 ruled(special.hankel2, "v z", None, lambda t, v, z: t * difference(special.hankel2, v, z))
 
@@ -206,7 +206,8 @@ ruled(
     "n x",
     None,
     lambda t, n, x, y: (
-        -t * np.where(np.equal(n, 0), y * (1 + 1 / x), special.expn(np.maximum(n - 1, 0), x))
+        -t
+        * np.where(np.less(n, 1), y * (1 + 1 / x), special.expn(np.maximum(np.trunc(n) - 1, 0), x))
     ),
 )
 parted(
@@ -301,7 +302,12 @@ ruled(
     None,
     None,
     None,
-    lambda t, a, b, c, z: t * (a * b / c) * special.hyp2f1(a + 1, b + 1, c + 1, z),
+    lambda t, a, b, c, z: (
+        t
+        * np.where(
+            np.equal(a * b, 0) & (c > 0), 0.0, (a * b / c) * special.hyp2f1(a + 1, b + 1, c + 1, z)
+        )
+    ),
 )
 ruled(
     special.hyperu, "a b x", None, None, lambda t, a, b, x: -t * a * special.hyperu(a + 1, b + 1, x)
@@ -327,12 +333,14 @@ def km1_slope(p: Any, y: Any) -> Any:
 
 
 def agm_slope(a: Any, b: Any) -> Any:
-    "The derivative of agm in its first operand."
+    "The derivative of agm in its first operand; agm(a, 0) is 0."
+    flat = np.equal(b, 0)
+    b = np.where(flat, 1.0, b)
     whole = a + b
     p = 4 * a * b / (whole * whole)
     k = special.ellipkm1(p)
     inward = 4 * b * (b - a) / (whole * whole)
-    return (math.pi / 4) * (1 - inward * km1_slope(p, k) / k) / k
+    return np.where(flat, 0.0, (math.pi / 4) * (1 - inward * km1_slope(p, k) / k) / k)
 
 
 ruled(special.ellipk, "m", lambda t, m: t * k_slope(m))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['put', 'put_copy', 'stored_last', 'put_in_value', 'Handle', 'present', 'Buffer', 'View', 'write_through',
            'shares_memory', 'is_view', 'linked_getitem', 'link', 'tell_others', 'refresh_views', 'getattr_or_none',
-           'Watcher', 'link_if_view', 'Flat', 'reshape_flat', 'writer']
+           'Watcher', 'link_if_view', 'into_plain', 'Flat', 'reshape_flat', 'writer']
 
 # %% ../nbs/14_buffers.ipynb #eab0db70
 import operator
@@ -28,6 +28,7 @@ from litad.core import (
     unbroadcast,
 )
 from .shapes import Moving, canonical_index, getitem, repeats, reshape, scatter, transpose
+from .tree import leaf_type
 
 # %% ../nbs/14_buffers.ipynb #9ccfc0a2
 def put_copy(x: Any, v: Any, index: Any) -> Any:
@@ -205,7 +206,12 @@ def _setitem(self: Box, index: Any, v: Any) -> None:
             instead="y = np.zeros_like(x) inside the inner function, and y[i] = v; in a loop, carry the array",
         )
     if not isinstance(v, (Box, np.ndarray, np.generic, int, float, complex)):
-        raise LitadError("item assignment takes numbers", got=repr(v), instead="x[i] = 1.0")
+        raise LitadError(
+            "item assignment takes numbers",
+            got=repr(v),
+            rule="a box holds floats",
+            instead="x[i] = 1.0",
+        )
     index = canonical_index(index)
     if type(index) is Moving:
         return self.become(index.stored(self, v))
@@ -268,6 +274,18 @@ def link(view: Box, base: Box, primitive: Primitive, parameters: dict) -> None:
     views.append(weakref.ref(view))
     if len(views) > 4 and len(views) & (len(views) - 1) == 0:
         base.views = [v for v in views if v() is not None]
+
+
+def _seen(self: Box, index: Any) -> Any:
+    if isinstance(self, Handle):
+        return View(self, getitem, {"index": index})
+    y = bind(getitem, self, index=index)
+    if hasattr(type(self), "views"):
+        link(y, self, getitem, {"index": index})
+    return y
+
+
+Box.seen = _seen
 
 
 def tell_others(changed: Box) -> None:
@@ -351,11 +369,19 @@ def _fill(self: Box, value: Any) -> None:
 Box.fill = _fill
 
 
+def into_plain(name: str, array: Any) -> LitadError:
+    "The refusal of a function that would write a box into a plain array."
+    return LitadError(
+        f"{name} of a box into a plain array",
+        got=leaf_type(array),
+        rule="an array made by NumPy holds numbers, not derivatives",
+        instead="a = np.zeros(n, like=x)",
+    )
+
+
 def _copyto(dst, src, casting="same_kind", where=True):
     if not isinstance(dst, Box):
-        raise LitadError(
-            "np.copyto of a box into a plain array", instead="dst = np.zeros(n, like=x)"
-        )
+        raise into_plain("np.copyto", dst)
     dst[...] = src if where is True else np.where(where, src, dst)
 
 
@@ -364,7 +390,7 @@ FUNCTIONS[np.copyto] = _copyto
 
 def _add_at(a, indices, b):
     if not isinstance(a, Box):
-        raise LitadError("np.add.at of a box into a plain array", instead="a = np.zeros(n, like=x)")
+        raise into_plain("np.add.at", a)
     index = canonical_index(indices)
     if type(index) is Moving:
         return a.become(index.added(a, present(as_operand(b))))
@@ -412,10 +438,7 @@ def writer(store: Callable) -> Callable:
 
     def door(a, *args, **kwargs):
         if not isinstance(a, Box):
-            raise LitadError(
-                f"{store.__name__.strip('_')} of a box into a plain array",
-                instead="a = np.zeros(n, like=x)",
-            )
+            raise into_plain(f"np.{store.__name__.strip('_')}", a)
         store(a, *args, **kwargs)
 
     return door
@@ -465,7 +488,12 @@ def _partition(self: Box, kth: Any, axis: int = -1) -> None:
 
 def _view(self: Box, dtype: Any = None) -> Box:
     if dtype is not None and np.dtype(dtype) != self.dtype:
-        raise LitadError("bytes seen as another type have no derivative", instead="x.astype(dtype)")
+        raise LitadError(
+            "bytes seen as another type have no derivative",
+            got=f"{leaf_type(self)} as {np.dtype(dtype).name}",
+            rule="a view of another dtype is not a function of the numbers",
+            instead="x.astype(dtype)",
+        )
     return self[...]
 
 

@@ -11,7 +11,7 @@ __all__ = ['RESULTS', 'CHEAP', 'LOOKING', 'filled', 'got', 'with_put', 'with_add
            'lifted_together', 'near', 'slots', 'Packed', 'pack', 'is_traced', 'scan', 'own_copy', 'handed',
            'meets_boxes', 'unstable', 'Body', 'stable', 'joined_type', 'in_type', 'follow', 'own_tracers',
            'with_traced_arrays', 'without_fixed', 'fori_loop', 'while_loop', 'cond', 'switch', 'either_type', 'Whole',
-           'whole', 'looks', 'Ruled', 'ruled']
+           'tangent_of', 'whole', 'looks', 'Ruled', 'ruled']
 
 # %% ../nbs/32_control.ipynb #b5e7a5ba
 import copy
@@ -110,7 +110,8 @@ def zeros_near(t: Any, shape: tuple, dtype: Any) -> Any:
 def spread_in(trace: Trace, number: Any, shape: tuple) -> Tracer:
     "One number repeated, as a line of a program."
     result = Variable(tuple(shape), number.dtype)
-    return trace.write(broadcast_to, (number,), {"shape": tuple(shape)}, [result])[0]
+    operand = trace.operand(number)
+    return trace.write(broadcast_to, (operand,), {"shape": tuple(shape)}, [result])[0]
 
 # %% ../nbs/32_control.ipynb #32169e61
 class Indexing(Primitive):
@@ -796,7 +797,7 @@ def _repeated_lanes(near: Tracer, y: Any, count: int) -> Any:
 
 def strong_number(x: Any) -> Any:
     "A Python number as NumPy's."
-    return x if isinstance(x, np.generic) else np.asarray(x)[()]
+    return x if isinstance(x, (Box, np.generic)) else np.asarray(x)[()]
 
 # %% ../nbs/32_control.ipynb #7d3d628e
 class Loop(Operation):
@@ -1976,7 +1977,11 @@ class Whole(Operation):
         return [x.dtype.kind in "fc" for x in self.types]
 
     def run(self, leaves: list) -> list:
+        if any(isinstance(plain(x), Unknown) for x in leaves):  # lanes of tracers
+            return Operation.run(self, leaves)
         ys = [settled(y) for y in self.f(leaves)]
+        if any(isinstance(x, Box) for x in leaves):
+            return ys
         for y, x in zip(ys, self.types):
             if np.shape(y) != x.shape or strong(y).dtype != x.dtype:
                 raise LitadError(
@@ -1987,6 +1992,17 @@ class Whole(Operation):
                 )
         return ys
 
+    def over_lanes(self, values: list, mapped: list, count: int) -> tuple[list, list]:
+        def each(leaves):
+            level = fresh_level(*leaves)
+            out = self.f([Lanes(x, level) if m else x for x, m in zip(leaves, mapped)])
+            mine = [isinstance(y, Lanes) and y.level == level for y in out]
+            return [y.value if m else spread_lanes(y, count) for y, m in zip(out, mine)]
+
+        types = [Variable((count, *x.shape), x.dtype) for x in self.types]
+        ys = operate(Whole(f"lanes of {self.name}", each, types), values)
+        return list(ys), [True] * len(types)
+
     def push(self, values: list, tangents: list) -> tuple:
         moving, n = [k for k, t in enumerate(tangents) if t is not None], len(values)
         smooth = self.varying([])
@@ -1996,19 +2012,27 @@ class Whole(Operation):
             for k, t in zip(moving, leaves[n:]):
                 inner[k] = dual(strong_number(inner[k]), t, level)
             try:
-                both = [split(settled(y), level) for y in self.f(inner)]
+                return [tangent_of(y, level) for y, s in zip(self.f(inner), smooth) if s]
             finally:
                 level.open = False
-            moved = [_zeros_in(y, y) if t is None else t for y, t in both]
-            return [y for y, _ in both] + [t for t, s in zip(moved, smooth) if s]
 
-        types = self.types + [x for x, s in zip(self.types, smooth) if s]
+        types = [x for x, s in zip(self.types, smooth) if s]
         operands = [*values, *[tangents[k] for k in moving]]
-        ys = list(operate(Whole(f"jvp of {self.name}", pushed, types), operands))
-        rest = iter(ys[len(smooth) :])
-        return ys[: len(smooth)], [next(rest) if s else None for s in smooth]
+        ys = list(operate(self, values))
+        rest = iter(operate(Whole(f"jvp of {self.name}", pushed, types), operands))
+        return ys, [next(rest) if s else None for s in smooth]
 
 # %% ../nbs/32_control.ipynb #bfb98bf1
+def tangent_of(y: Any, level: int) -> Any:
+    "The tangent of a result: zeros for none, NaN where there is none (used or not, a program cannot tell)."
+    try:
+        t = split(settled(y), level)[1]
+        t = t.settle() if isinstance(t, Box) else t
+    except LitadError:
+        return np.full(np.shape(y), np.nan, strong(y).dtype)
+    return _zeros_in(y, y) if t is None else t
+
+
 def _record_whole(self: Whole, tape: Any, values: list, moving: list) -> tuple:
     ys = list(operate(self, values))
     kept, n = [hold(tape, v) for v in values], len(values)
@@ -2025,7 +2049,9 @@ def _record_whole(self: Whole, tape: Any, values: list, moving: list) -> tuple:
                 out = [settled(y) for y in self.f(inner)]
             finally:
                 inner_tape.recording = CLOSED
-            pairs = [(out[k], t) for k, t in zip(arriving, leaves[n:]) if on(inner_tape, out[k])]
+            pairs = [(out[k], t) for k, t in zip(arriving, leaves[n:])]
+            pairs = [(y.settle(), t) for y, t in pairs if isinstance(y, Box)]
+            pairs = [(y, t) for y, t in pairs if on(inner_tape, y)]
             back = pull_back(inner_tape, [y.index for y, _ in pairs], [t for _, t in pairs])
             return [_zeros_in(x, x) if g is None else g for g, x in zip(back, own)]
 

@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from .tree import leaf_type
+
 # %% ../nbs/02_core.ipynb #ce3b6225
 _HERE = os.path.dirname(os.path.abspath(globals().get("__file__", "litad/core.py")))
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__))
@@ -104,6 +106,7 @@ def escaped(box: Any) -> LitadError:
     "The refusal of a box that is used after its transformation has ended."
     return LitadError(
         f"a {type(box).__name__} was used after the derivative it belongs to had ended",
+        got=f"{type(box).__name__} of {leaf_type(box)}",
         rule="a box means something only while its own transformation runs",
         instead="return the value from the function; has_aux=True carries more than one",
     )
@@ -248,10 +251,11 @@ def no_stranger(x: Any) -> Any:
     "A value, refused if it is an array of a class with arithmetic of its own."
     if type(x) in _PLAIN:
         return x
-    if isinstance(x, (np.ma.MaskedArray, np.matrix)):
+    if isinstance(x, np.ndarray) and isinstance(x, (np.ma.MaskedArray, np.matrix)):
         raise LitadError(
             f"a {type(x).__name__} has arithmetic of its own, which litad does not follow",
-            got=f"numpy.{type(x).__name__}",
+            got=f"numpy.{type(x).__name__} of {leaf_type(x)}",
+            rule="derivatives follow what plain arrays do",
             instead="np.asarray(x), and np.where(mask, ...) for a mask",
         )
     return x
@@ -316,7 +320,7 @@ class Box:
             return over_boxes(*args, **_without_out(function, kwargs) if kwargs else {})
         if function in CONSTANTS:
             return function(*strip(args, self), **strip(kwargs, self))
-        raise no_rule(function)
+        raise no_rule(function, operands=(self,))
 
 # %% ../nbs/02_core.ipynb #7cad73af
 def _attribute(name: str, doc: str) -> property:
@@ -463,7 +467,7 @@ def strip(args: Any, box: Box) -> Any:
     return args.value if isinstance(args, Box) else args
 
 # %% ../nbs/02_core.ipynb #edba68c7
-def no_rule(function: Callable, method: str = "") -> LitadError:
+def no_rule(function: Callable, method: str = "", operands: tuple = ()) -> LitadError:
     "The refusal of a NumPy function that litad cannot differentiate."
     module = getattr(function, "__module__", None)
     name = function.__name__
@@ -474,6 +478,7 @@ def no_rule(function: Callable, method: str = "") -> LitadError:
     name += f".{method}" if method else ""
     return LitadError(
         f"{name} has no derivative rule",
+        got=", ".join([leaf_type(x) for x in operands]),
         rule="a function is differentiated by its rule, or not at all",
         instead="write it with functions that have one; for a result that is constant, pass x.value",
     )
@@ -484,6 +489,7 @@ def no_out(name: str, out: Any) -> None:
     if out is not None:
         raise LitadError(
             f"{name}(..., out=array) would store a box in a plain array",
+            got=f"out={leaf_type(out)}",
             rule="an array made by NumPy holds numbers, not derivatives",
             instead="assign the result: y = ...; np.stack joins results into an array",
         )
@@ -521,11 +527,12 @@ def _rare_ufunc(ufunc, primitive, method, inputs, kwargs):
     if primitive is None and learn(ufunc):
         return getattr(ufunc, method)(*inputs, **kwargs)
     if primitive is None or method != "__call__":
-        raise no_rule(ufunc, "" if method == "__call__" else method)
+        raise no_rule(ufunc, "" if method == "__call__" else method, inputs)
     if not kwargs:
         return bind(primitive, *[as_operand(x) for x in inputs])
     raise LitadError(
         f"np.{ufunc.__name__} of a box does not take {', '.join(kwargs)}=",
+        got=", ".join([leaf_type(x) for x in inputs]),
         rule="a box follows the plain call of a ufunc",
         instead=f"np.where(mask, np.{ufunc.__name__}(x), other) for where=; x.astype(...) for dtype=",
     )

@@ -51,7 +51,9 @@ def rows_as_lanes(values: list, rows: np.ndarray) -> tuple[list, int]:
         size = math.prod(np.shape(v))
         part = rows[:, first : first + size]
         part = part.real if v.dtype.kind != "c" else part
-        lanes = part.astype(v.dtype).reshape(len(rows), *np.shape(v)) if part.any() else None
+        lanes = part.astype(v.dtype, copy=False).reshape(len(rows), *np.shape(v))
+        lanes.flags.writeable = False
+        lanes = lanes if part.any() else None
         tangents.append(None if lanes is None else Lanes(lanes, level))
         first += size
     return tangents, level

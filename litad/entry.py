@@ -396,6 +396,7 @@ declare ptr @PyFloat_FromDouble(double)
 declare ptr @PyTuple_New(i64)
 declare ptr @PyList_New(i64)
 declare ptr @PyDict_New()
+declare ptr @PyDict_GetItem(ptr, ptr)
 declare i32 @PyDict_SetItem(ptr, ptr, ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare void @Py_IncRef(ptr)
@@ -688,7 +689,6 @@ no:
 
 
 LOOPS = """
-declare ptr @PyDict_GetItem(ptr, ptr)
 declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
 define ptr @item(ptr %dict, ptr %position, ptr %wanted) {
   %pkey = alloca ptr

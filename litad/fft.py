@@ -228,6 +228,7 @@ def _unwrap(p, discont=None, axis=-1, *, period=2 * np.pi):
             raise LitadError(
                 f"np.unwrap is not differentiated in {name}",
                 got=f"{name} of {given.dtype}{list(given.shape)}",
+                rule="it decides only where a jump is taken out",
                 instead=f"{name}={name}.value, a constant",
             )
     return bind(unwrap, p, discont=discont, axis=axis, period=period)

@@ -373,6 +373,7 @@ def push_forward(
     "Run f once with tangents on variables (None for one at rest): values, tangents, treedef, aux."
     values = selection.variables()
     level = fresh_level(*values, *tangents)
+    values = [v.copy() if type(v) is np.ndarray else v for v in values]
     boxes = [v if t is None else dual(v, t, level) for v, t in zip(values, tangents)]
     try:
         out = call(name, f, selection.call_with(boxes), kwargs)

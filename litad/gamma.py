@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['RULED', 'PARTS', 'ROOT_PI', 'ROOT_2PI', 'DEGREE', 'gamma_kernel', 'beta_kernel', 'keeping_precision', 'of_elements',
            'door', 'no_box_in', 'ruled', 'parted', 'real_only', 'tail', 'erfcx_slope', 'dawsn_slope', 'wofz_slope',
-           'normal', 'hazard', 'voigt_slope', 'ratio', 'inside', 'excess', 'exprel_slope', 'logrel_slope',
-           'boxcox_in_power', 'rgamma_slope', 'binom_in_k', 'binom_in_n', 'term', 'gamma_density', 'beta_density',
-           'binomial_slope', 'negative_slope', 'f_density', 't_density', 'chn_density', 'chn_in_c', 'tukey_slope',
-           'kolmogorov_slope']
+           'normal', 'hazard', 'voigt_slope', 'voigt_in_width', 'ratio', 'inside', 'excess', 'exprel_slope',
+           'logrel_slope', 'boxcox_in_power', 'rgamma_slope', 'binom_in_k', 'binom_in_n', 'term', 'gamma_density',
+           'beta_density', 'binomial_slope', 'negative_slope', 'f_density', 't_density', 'chn_density', 'chn_in_c',
+           'above_floor', 'tukey_slope', 'kolmogorov_slope']
 
 # %% ../nbs/10_gamma.ipynb #1b351ec7
 import math
@@ -21,6 +21,7 @@ from scipy import special
 
 from .core import FUNCTIONS, UFUNCS, Box, LitadError, Primitive, as_operand, bind, elementwise
 from .ops import flat, nonzero, power_in_base, power_in_exponent
+from .tree import leaf_type
 
 # %% ../nbs/10_gamma.ipynb #ae78a3ea
 def keeping_precision(rule: Callable | None) -> Callable | None:
@@ -54,6 +55,7 @@ def door(*primitives: Primitive, names: list[str]) -> Callable:
         if options:
             raise LitadError(
                 f"scipy.special.{ufunc} of a box does not take {', '.join(options)}=",
+                got=", ".join([leaf_type(x) for x in operands]),
                 rule="a box follows the plain call of a ufunc",
                 instead=f"np.where(mask, special.{ufunc}(...), other); x.astype(...) for dtype=",
             )
@@ -120,6 +122,7 @@ def real_only(x: Any, name: str) -> Any:
         raise LitadError(
             f"the derivative of scipy.special.{name} is not known to litad for complex numbers",
             got=f"{x.dtype}{list(np.shape(x))}",
+            rule="its complex scaling is not holomorphic, or its slope not in SciPy",
             instead=f"special.{name} of the real part",
         )
     return x
@@ -203,17 +206,29 @@ ruled(
 
 # %% ../nbs/10_gamma.ipynb #33a3961d
 def voigt_slope(x: Any, s: Any, g: Any) -> tuple:
-    "z, and the derivative of the Faddeeva function at z in units of the profile."
-    z = (x + 1j * g) / (s * math.sqrt(2))
-    return z, wofz_slope(z, special.wofz(z)) / (s * ROOT_2PI)
+    "c = x + ig, and the derivative in c of what the profile is the real part of."
+    narrow, c = np.equal(s, 0), x + 1j * g
+    width = np.where(narrow, 1.0, s) * math.sqrt(2)
+    z = c / width
+    slope = wofz_slope(z, special.wofz(z)) / (width * width * ROOT_PI)
+    far = np.where(narrow, c, 1.0)
+    return c, np.where(narrow, -1j / (math.pi * far * far), slope)
+
+
+def voigt_in_width(x: Any, s: Any, g: Any, y: Any) -> Any:
+    "The slope of the profile, y, in sigma: an even function of it."
+    narrow = np.equal(s, 0)
+    return -np.where(narrow, 0.0, y + np.real(operator.mul(*voigt_slope(x, s, g)))) / np.where(
+        narrow, 1.0, s
+    )
 
 
 ruled(
     special.voigt_profile,
     "x s g",
-    lambda t, x, s, g: t * np.real(voigt_slope(x, s, g)[1]) / (s * math.sqrt(2)),
-    lambda t, x, s, g, y: -t * (y + np.real(operator.mul(*voigt_slope(x, s, g)))) / s,
-    lambda t, x, s, g: -t * np.imag(voigt_slope(x, s, g)[1]) / (s * math.sqrt(2)),
+    lambda t, x, s, g: t * np.real(voigt_slope(x, s, g)[1]),
+    lambda t, x, s, g, y: t * voigt_in_width(x, s, g, y),
+    lambda t, x, s, g: -t * np.imag(voigt_slope(x, s, g)[1]),
 )
 
 # %% ../nbs/10_gamma.ipynb #956d76d0
@@ -476,12 +491,12 @@ ruled(special.betainccinv, "a b p", None, None, lambda t, a, b, y: -t / beta_den
 
 def binomial_slope(k: Any, n: Any, p: Any) -> Any:
     "Minus the slope of bdtr(k, n, p)."
-    return beta_density(n - np.floor(k), np.floor(k) + 1, 1 - p)
+    return beta_density(np.trunc(n) - np.floor(k), np.floor(k) + 1, 1 - p)
 
 
 def negative_slope(k: Any, n: Any, p: Any) -> Any:
     "The slope of nbdtr(k, n, p)."
-    return beta_density(n, np.floor(k) + 1, p)
+    return beta_density(np.trunc(n), np.trunc(k) + 1, p)
 
 
 ruled(special.bdtr, "k n p", None, None, lambda t, k, n, p: -t * binomial_slope(k, n, p))
@@ -522,6 +537,11 @@ def chn_in_c(x: Any, v: Any, c: Any) -> Any:
     return 0.5 * (special.chndtr(x, v + 2, c) - special.chndtr(x, v, c))
 
 
+def above_floor(c: Any, slope: Any) -> Any:
+    "A slope, and 0 where no non-centrality solves the equation and SciPy gives the smallest number."
+    return np.where(np.less(c, 1e-290), 0.0, slope)
+
+
 ruled(
     special.chndtr,
     "x v c",
@@ -539,9 +559,9 @@ ruled(
 ruled(
     special.chndtrinc,
     "x v p",
-    lambda t, x, v, y: -t * chn_density(x, v, y) / chn_in_c(x, v, y),
+    lambda t, x, v, y: -t * above_floor(y, chn_density(x, v, y)) / chn_in_c(x, v, y),
     None,
-    lambda t, x, v, y: t / chn_in_c(x, v, y),
+    lambda t, x, v, y: t * above_floor(y, 1.0) / chn_in_c(x, v, y),
 )
 
 # %% ../nbs/10_gamma.ipynb #9e57dbca

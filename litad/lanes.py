@@ -166,4 +166,5 @@ def unit_directions(
     "A chunk of the unit vectors of a space."
     rows = np.zeros((count, size), dtype)
     rows[np.arange(count), start + np.arange(count)] = 1
+    rows.flags.writeable = False
     return rows

@@ -41,6 +41,7 @@ from litad.core import (
     no_out,
     plain,
 )
+from .tree import leaf_type
 
 # %% ../nbs/03_ops.ipynb #a0adf0d9
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -396,6 +397,7 @@ def with_keywords(ufunc: np.ufunc) -> Callable:
         if where is not True:
             raise LitadError(
                 f"np.{ufunc.__name__}(..., where=mask) leaves arbitrary numbers elsewhere",
+                got=f"where={leaf_type(where)}",
                 rule="without out= there is nothing to keep there",
                 instead=f"np.where(mask, np.{ufunc.__name__}(...), other)",
             )
@@ -441,7 +443,9 @@ def reduce_of(ufunc: np.ufunc) -> Callable:
         no_out("reduce", out)
         if where is not True:
             raise LitadError(
-                f"np.{ufunc.__name__}.reduce(where=...)",
+                f"np.{ufunc.__name__}.reduce(where=mask) of a box",
+                got=f"where={leaf_type(where)}",
+                rule="what is left out has to be a neutral element, which this operation lacks",
                 instead="x[mask], or np.where(mask, x, fill)",
             )
         array = as_operand(array) if dtype is None else array.astype(dtype)

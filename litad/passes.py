@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['COMMUTE', 'SMALL', 'INF', 'FREE', 'ANY', 'ZERO', 'TINY', 'ONE', 'RANGES', 'NAMED', 'ALGEBRA', 'READERS', 'HEADS',
-           'BRANCHES', 'NO_WORK', 'Walk', 'line', 'fit', 'number', 'rewrite', 'run', 'drop', 'line_key', 'key_of',
-           'share', 'folded', 'fold_constants', 'uniform', 'captured_by_others', 'fold', 'Range', 'range_of_number',
-           'total', 'flipped', 'product', 'quotient', 'squared', 'raised', 'either', 'range_of', 'attained',
-           'maximised', 'note_range', 'range_in', 'algebra', 'simplified', 'count_uses', 'simplify', 'negated',
-           'scaled', 'is_float', 'moderate', 'covers', 'is_elementwise', 'narrowed', 'narrow', 'places', 'index_of',
-           'slice_of', 'is_whole', 'within', 'composed', 'read', 'unguarded', 'vanishing', 'range_given', 'unguard',
-           'LoopLine', 'changed', 'take_operation', 'rewrite_loop', 'rewrite_region', 'rewrite_branches', 'inline',
-           'like', 'keep_still', 'pick', 'hoist', 'worth_hoisting', 'cannot_fail', 'loop_ranges', 'ranges_of',
-           'operation_ranges', 'lean', 'reads', 'lean_branches', 'lean_loop', 'optimise', 'show_passes']
+           'BRANCHES', 'NO_WORK', 'SPELLED', 'Walk', 'line', 'fit', 'number', 'rewrite', 'run', 'drop', 'line_key',
+           'key_of', 'share', 'folded', 'fold_constants', 'uniform', 'captured_by_others', 'fold', 'Range',
+           'range_of_number', 'total', 'flipped', 'product', 'quotient', 'squared', 'raised', 'either', 'range_of',
+           'attained', 'maximised', 'note_range', 'range_in', 'algebra', 'simplified', 'count_uses', 'simplify',
+           'negated', 'scaled', 'is_float', 'moderate', 'covers', 'is_elementwise', 'narrowed', 'narrow', 'places',
+           'index_of', 'slice_of', 'is_whole', 'within', 'composed', 'read', 'unguarded', 'vanishing', 'range_given',
+           'unguard', 'LoopLine', 'changed', 'take_operation', 'rewrite_loop', 'rewrite_region', 'rewrite_branches',
+           'inline', 'like', 'keep_still', 'pick', 'hoist', 'worth_hoisting', 'cannot_fail', 'loop_ranges', 'ranges_of',
+           'operation_ranges', 'lean', 'reads', 'lean_branches', 'lean_loop', 'spelled', 'optimise', 'show_passes']
 
 # %% ../nbs/31_passes.ipynb #f9509ddf
 import math
@@ -26,7 +26,8 @@ import numpy as np
 from . import ops, reductions, shapes
 from .buffers import put
 from .core import UFUNCS, Primitive
-from .program import Equation, Program, Variable, inlined, result_of, to_dtype
+from .core import bind
+from .program import Equation, Program, Variable, inlined, result_of, to_dtype, trace
 
 # %% ../nbs/31_passes.ipynb #3ee15158
 class Walk:
@@ -799,6 +800,9 @@ def _power(walk, a, b):
     if n in (-1, -2):
         inverse = walk.emit(ops.divide, 1, a)
         return inverse if n == -1 else walk.emit(ops.multiply, inverse, inverse)
+    inner = walk.maker(a, ops.sqrt)
+    if inner is not None and type(n) is not complex:
+        return walk.emit(ops.power, inner.inputs[0], n / 2)
     if n in (0.5, 1.5) or (n == -0.5 and walk.range(a).low >= 0):
         root = walk.emit(ops.sqrt, a)
         return (
@@ -994,7 +998,7 @@ def _sum_of_sum(walk, equation, axis):
 @algebra(reductions.matmul)
 def _matmul(walk, a, b):
     for x, other in ((a, b), (b, a)):
-        if _is_identity(walk, x) and walk.range(other).finite:
+        if _is_identity(walk, x) and (_is_unit(walk, x) or walk.range(other).finite):
             return other
     u, v = negated(walk, a), negated(walk, b)
     if u is not None and v is not None:
@@ -1004,9 +1008,16 @@ def _matmul(walk, a, b):
         return walk.emit(ops.negative, y) if covers(b if u is None else a, y) else None
 
 
+def _is_unit(walk, x):
+    "Whether an array is a transformation's own unit directions, which nobody can write to."
+    return not walk.constants[x].flags.writeable
+
+
 def _is_identity(walk, x):
     value = walk.constants.get(x)
-    if type(value) is not np.ndarray or value.ndim != 2 or id(value) in walk.captured:
+    if type(value) is not np.ndarray or value.ndim != 2:
+        return False
+    if id(value) in walk.captured and value.flags.writeable:
         return False
     return value.shape[0] == value.shape[1] and np.array_equal(value, np.eye(len(value)))
 
@@ -1557,6 +1568,103 @@ def _without(loop: LoopLine, regions: list, kept: list, stacks: list) -> Equatio
     loop.finals, loop.stacks = pick(loop.finals, kept), pick(loop.stacks, stacks)
     return loop.equation()
 
+# %% ../nbs/31_passes.ipynb #49acb6f5
+def _norm_spelled(x, axis, keepdims, ord):
+    if ord == 2:
+        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    return np.sum(np.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+def _log_sum(exp, log):
+    def spelled(x, axis, keepdims=False):
+        top = np.max(x, axis=axis, keepdims=True)
+        level = np.where(np.isfinite(top), top, 0.0)
+        total = log(np.sum(exp(x - level), axis=axis, keepdims=True)) + level
+        shape = [n for k, n in enumerate(x.shape) if k not in axis]
+        return total if keepdims else np.reshape(total, shape)
+
+    return spelled
+
+
+def _softmax_spelled(x, axis):
+    powers = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+def _log_softmax_spelled(x, axis):
+    away = x - np.max(x, axis=axis, keepdims=True)
+    return away - np.log(np.sum(np.exp(away), axis=axis, keepdims=True))
+
+
+def _diagonal_spelled(x, offset):
+    rows = max(0, -offset)
+    count = max(0, min(x.shape[-2] - rows, x.shape[-1] - max(0, offset)))
+    place = np.arange(count)
+    return x[..., place + rows, place + max(0, offset)]
+
+
+def _place_diagonal_spelled(x, offset, shape):
+    place = np.arange(x.shape[-1])
+    index = (Ellipsis, place + max(0, -offset), place + max(0, offset))
+    return bind(shapes.scatter, x, index=index, shape=(*x.shape[:-1], *shape))
+
+
+def _einsum_spelled(*operands, subscripts, optimize):
+    "Two operands as one matrix product: common axes first, then those of one operand, then the summed ones."
+    ins, out = subscripts.split("->")
+    (a, b), (x, y) = ins.split(","), operands
+    if not a or not b:
+        summed = tuple([k for k, c in enumerate(a + b) if c not in out])
+        rest = [c for c in a + b if c in out]
+        return np.transpose(np.sum(x * y, axis=summed), [rest.index(c) for c in out])
+    both = [c for c in out if c in a and c in b]
+    inner = [c for c in a if c in b and c not in out]
+    rows, columns = [c for c in a if c not in b], [c for c in b if c not in a]
+    size = dict(zip(a, x.shape)) | dict(zip(b, y.shape))
+    many = lambda letters: math.prod([size[c] for c in letters])  # noqa: E731
+    turned = lambda v, own, order: np.transpose(v, [own.index(c) for c in order])  # noqa: E731
+    batch = [size[c] for c in both]
+    left = np.reshape(turned(x, a, both + rows + inner), [*batch, many(rows), many(inner)])
+    right = np.reshape(turned(y, b, both + inner + columns), [*batch, many(inner), many(columns)])
+    product = np.reshape(left @ right, [size[c] for c in both + rows + columns])
+    return turned(product, both + rows + columns, out)
+
+
+SPELLED = {
+    "norm": _norm_spelled,
+    "logsumexp": _log_sum(np.exp, np.log),
+    "logaddexp.reduce": _log_sum(np.exp, np.log),
+    "logaddexp2.reduce": _log_sum(np.exp2, np.log2),
+    "softmax": _softmax_spelled,
+    "log_softmax": _log_softmax_spelled,
+    "diagonal": _diagonal_spelled,
+    "place_diagonal": _place_diagonal_spelled,
+    "einsum": _einsum_spelled,
+    "isneginf": lambda x: np.equal(x, -np.inf),
+    "isposinf": lambda x: np.equal(x, np.inf),
+}
+
+# %% ../nbs/31_passes.ipynb #b31488e2
+def spelled(walk: Walk, primitive: Any, inputs: tuple, parameters: dict, like: Variable) -> Any:
+    "A primitive that machine code does not know, as several that it does."
+    rule = SPELLED.get(primitive.name)
+    plain = [x.dtype.kind == "f" if type(x) is Variable else np.isreal(x) for x in inputs]
+    if rule is None or not all(plain) or (primitive.name == "einsum" and len(inputs) != 2):
+        return None
+    if primitive.name == "logsumexp" and len(inputs) != 1:
+        return None
+    program = trace(lambda *xs: rule(*xs, **parameters), *inputs)
+    if program.constants and walk.inside:
+        return None
+    known = dict(zip(program.inputs, inputs))
+    for v, array in program.constants.items():
+        walk.constants[v] = array
+    for e in program.equations:
+        operands = tuple([known.get(x, x) if type(x) is Variable else x for x in e.inputs])
+        known[e.outputs[0]] = walk.line(e.primitive, operands, e.parameters, e.outputs[0])
+    (y,) = program.outputs
+    return walk.fit(known.get(y, y), like)
+
 # %% ../nbs/31_passes.ipynb #6ae552ce
 def optimise(
     program: Program,
@@ -1569,7 +1677,9 @@ def optimise(
     program = drop(inlined(program))
     for _ in range(rounds):
         before = len(program)
-        program = drop(rewrite(program, [folded, simplified, unguarded], captured, sharing=True))
+        program = drop(
+            rewrite(program, [spelled, folded, simplified, unguarded], captured, sharing=True)
+        )
         if len(program) >= before:
             break
     return program
@@ -1580,6 +1690,7 @@ def show_passes(program: Program, captured: Collection | None = None) -> list[tu
     captured = captured_by_others(program) if captured is None else captured
     passes: dict[str, Callable] = {
         "drop": drop,
+        "spell": lambda p: drop(rewrite(p, [spelled], captured)),
         "fold": lambda p: drop(fold(p, captured)),
         "simplify": lambda p: drop(simplify(p, captured)),
         "unguard": lambda p: drop(unguard(p, captured)),

@@ -148,6 +148,17 @@ class Lowering:
             return BITS[name](w, t, *[self.operand(x, idx, t) for x in eq.inputs])
         if eq.parameters:
             raise Unsupported(f"{name} with parameters")
+        if (
+            name in ("power", "float_power")
+            and t in ("double", "float")
+            and not any([i.terms for i in idx])
+        ):
+            a, b = [
+                self.operand(x, idx, t) for x in eq.inputs
+            ]  # one number at a time: the C library is quicker
+            f = "pow" if t == "double" else "powf"
+            w.declares.add(f"declare {t} @{f}({t}, {t})")
+            return w.op(f"call {t} @{f}({t} {a}, {t} {b})")
         return ELEMENT[name](w, t, *[self.operand(x, idx, t) for x in eq.inputs])
 
     # ----- memory

@@ -153,7 +153,7 @@ def _in_one_array(f: Callable, args: tuple, k: int, kwargs: dict, allow_unused: 
     x, tape = args[k], Tape(lean=True)
     tape.recording, tape.inputs = LEAN, [None]
     try:
-        out = call("grad", f, (*args[:k], Var(x, tape, -1), *args[k + 1 :]), kwargs)
+        out = call("grad", f, (*args[:k], Var(x.copy(), tape, -1), *args[k + 1 :]), kwargs)
         if type(out) is Var and out.tape is tape and type(out.value) is np.float64:
             tape.check_watched()
             g = sweep(tape.entries, [(out.index, _ONE)], 1)[-1]
@@ -200,7 +200,7 @@ def vjp(
     "Vector-Jacobian product: run a function once, and pull cotangents of its result back to its arguments."
     check_function("vjp", f)
     selection = select("vjp", primals, tuple(range(len(primals))), some=True)
-    variables = [v.copy() if isinstance(v, np.ndarray) else v for v in selection.variables()]
+    variables = selection.variables()
     tape, boxes = lean_tape(variables)
     try:
         out = call("vjp", f, selection.call_with(boxes), {})

@@ -33,6 +33,7 @@ from litad.core import (
 from .ops import methods
 from .reductions import _mean, _prod, _reduce_method, _sum, _var, last_axis
 from .shapes import available, axes_of, cast_to, item
+from .tree import flatten, leaf_type
 
 # %% ../nbs/13_series.ipynb #a5ea0cfd
 @implements(np.sort)
@@ -93,7 +94,10 @@ def moving_fraction(fraction: Any, rank: Any, q: Any, method: str, n: int) -> An
     "The fraction between two ranks, as a function of q."
     if method not in _SLOPES or (not isinstance(rank, Box) and np.isnan(rank).any()):
         raise LitadError(
-            f"np.quantile(method={method!r}) has no derivative in q", instead="method='linear'"
+            f"np.quantile(method={method!r}) has no derivative in q",
+            got=f"q of {leaf_type(q)}",
+            rule="the rank jumps with q, or q is not a number",
+            instead="method='linear'",
         )
     slope = np.where((rank > 0) & (rank < n - 1), n + _SLOPES[method], 0.0).astype(fraction.dtype)
     return fraction + slope * (np.ravel(q) - np.ravel(constant_of(q)))
@@ -534,6 +538,7 @@ def no_leading_zeros(name: str, p: Any) -> Any:
         raise LitadError(
             f"np.{name} would drop a leading coefficient that is zero here, and its derivative",
             got=f"coefficients {plain(p)}",
+            rule="a number that is zero here may move away from zero",
             instead="np.convolve(a, b) for a product; p[1:] where the coefficient is always zero",
         )
     return p[min(zeros, len(p) - 1) :]
@@ -582,7 +587,12 @@ def _polydiv(u, v):
 def _poly(seq_of_zeros):
     zeros = np.atleast_1d(as_operand(seq_of_zeros))
     if np.ndim(zeros) != 1:
-        raise LitadError("np.poly of a matrix", instead="np.poly(np.linalg.eigvals(a))")
+        raise LitadError(
+            "np.poly of a matrix has no derivative rule",
+            got=leaf_type(zeros),
+            rule="np.poly is differentiated as a function of the roots",
+            instead="np.poly(np.linalg.eigvals(a))",
+        )
     p = np.ones(1, zeros.dtype)
     for k in range(len(zeros)):
         p = np.convolve(p, np.concatenate([np.ones(1, zeros.dtype), -zeros[k : k + 1]]))
@@ -693,7 +703,13 @@ def refuse(name: str, why: str, instead: str) -> Callable:
     "A door that is shut, and says why."
 
     def shut(*args, **kwargs):
-        raise LitadError(f"np.{name} has no derivative: {why}", rule=why, instead=instead)
+        boxes = [x for x in flatten((args, kwargs))[0] if isinstance(x, Box)]
+        raise LitadError(
+            f"np.{name} has no derivative",
+            got=", ".join([leaf_type(x) for x in boxes]),
+            rule=why,
+            instead=instead,
+        )
 
     shut.refusal = why
     return shut

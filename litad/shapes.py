@@ -31,6 +31,7 @@ from litad.core import (
     unbroadcast,
 )
 from .ops import methods
+from .tree import leaf_type
 
 # %% ../nbs/04_shapes.ipynb #2e0fef73
 reshape = linear(
@@ -96,7 +97,8 @@ def full_shape(shape: Any, size: int) -> tuple[int, ...]:
 def _reshape(a, shape=None, order="C", copy=None, newshape=None):
     if order not in ("C", "F"):
         raise LitadError(
-            f"reshape(order={order!r})",
+            f"reshape(order={order!r}) of a box",
+            got=leaf_type(a),
             rule="a box has no order in memory",
             instead="order='C' or 'F'",
         )
@@ -372,6 +374,7 @@ def item(x: Any, index: Any) -> Any:
 
 
 Box.__getitem__ = _getitem
+Box.seen = _getitem
 
 # %% ../nbs/04_shapes.ipynb #8cfa6861
 @implements(np.take)
@@ -406,7 +409,10 @@ def _take_along_axis(arr, indices, axis=-1):
 def _bincount(x, weights=None, minlength=0):
     if weights is None or isinstance(x, Box):
         raise LitadError(
-            "np.bincount of a box", rule="counts are constants", instead="np.bincount(x.value)"
+            "np.bincount of a box has no derivative",
+            got=leaf_type(x),
+            rule="counts are constants; only weights= has a derivative",
+            instead="np.bincount(x.value)",
         )
     size = max(int(np.max(x, initial=-1)) + 1, minlength)
     return bind(scatter, cast_to(as_operand(weights), float), index=np.array(x), shape=(size,))
@@ -552,7 +558,10 @@ def _pad(array, pad_width, mode="constant", **keywords):
     array = as_operand(array)
     if callable(mode):
         raise LitadError(
-            "np.pad with a function fills an array in place", instead="np.concatenate of its parts"
+            "np.pad of a box does not take a function",
+            got=f"mode={getattr(mode, '__name__', mode)}",
+            rule="the function would fill a plain array in place",
+            instead="np.concatenate of the parts",
         )
     if isinstance(pad_width, dict):
         pad_width = [pad_width.get(k, pad_width.get(k - array.ndim, 0)) for k in range(array.ndim)]

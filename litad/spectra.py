@@ -31,6 +31,7 @@ from litad.core import (
 from .linalg import hermitian_part, mH, mT, real_dtype, well_conditioned
 from .ops import real_part
 from .shapes import getitem
+from .tree import leaf_type
 
 # %% ../nbs/08_spectra.ipynb #30bbc1c4
 def lower_half(x: Any) -> Any:
@@ -130,6 +131,7 @@ def solve_triangle(R: Any, b: Any) -> Any:
     except np.linalg.LinAlgError:
         raise LitadError(
             "qr of a matrix with dependent columns has no derivative",
+            got=f"a singular factor R of {leaf_type(R)}",
             rule="the directions of Q are arbitrary there",
             instead="np.linalg.svd, or independent columns",
         ) from None
@@ -165,7 +167,10 @@ def _qr(a, mode="reduced"):
     if np.ndim(a) < 2 or mode not in ("reduced", "r", "complete"):
         if mode in ("raw", "f", "full", "e", "economic"):
             raise LitadError(
-                f"np.linalg.qr(mode={mode!r}) of a box", instead="mode='reduced' or 'r'"
+                f"np.linalg.qr(mode={mode!r}) of a box",
+                got=leaf_type(a),
+                rule="LAPACK's packed factors are no matrices",
+                instead="mode='reduced' or 'r'",
             )
         return np.linalg.qr(np.ones(a.shape), mode)
     m, n, k = _sides(a.shape)
@@ -333,6 +338,7 @@ def refuse_phase(M: Any, line: str) -> None:
     if M.dtype.kind == "c" and touched(np.imag(np.diagonal(M, 0, -2, -1)), M):
         raise LitadError(
             "the result depends on the phase of complex eigenvectors or singular vectors",
+            got=f"a cotangent of {leaf_type(M)} along the phase",
             rule="a vector times a number of length one is as good a vector, and LAPACK takes any",
             instead="a function in which the phase cancels, such as np.abs(v) or v @ v.conj().T",
             line=line,
@@ -602,6 +608,7 @@ def _inverse_vectors(V, line):
     if not well_conditioned(plain(V)):
         raise LitadError(
             "eig of a matrix without a full set of eigenvectors has no derivative",
+            got=f"eigenvectors {leaf_type(V)} of condition {np.max(np.linalg.cond(plain(V))):.1e}",
             rule="eigenvalues move like a root of the change there",
             instead="np.linalg.eigh for symmetric matrices; det, trace or matrix_power",
             line=line,

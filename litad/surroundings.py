@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PLAIN', 'FIXED', 'OPEN', 'GENERATORS', 'MANY', 'DULL', 'LOOKS', 'MAKES', 'Mentioned', 'names_in', 'of_user', 'Same',
            'by_value', 'by_identity', 'hashable', 'fingerprint', 'Access', 'Place', 'is_array', 'Surroundings',
-           'offset_of', 'Missing', 'compiler_of', 'treedef_key', 'class_dict', 'slots_of', 'opened', 'can_copy',
-           'has_attributes', 'Rebuilt']
+           'offset_of', 'modules_in', 'Missing', 'compiler_of', 'treedef_key', 'class_dict', 'slots_of', 'opened',
+           'can_copy', 'has_attributes', 'Rebuilt']
 
 # %% ../nbs/41_surroundings.ipynb #506dc843
 import builtins
@@ -265,7 +265,10 @@ def _function(self: Surroundings, f: Any, access: Access) -> None:
         self.key.append(name)
         self.visit(x, Access("item", f.__kwdefaults__, name))
     if own:
-        self.names(f.__globals__, names_in(code))
+        names = names_in(code)
+        self.names(f.__globals__, names)
+        for module in modules_in(f.__closure__):
+            self.names(vars(module), Mentioned(names.attributes, names.attributes, ()))
 
 
 def _cell(self: Surroundings, cell: Any, own: bool) -> None:
@@ -280,6 +283,12 @@ def _cell(self: Surroundings, cell: Any, own: bool) -> None:
         return self.guard(access, Missing)
     moves = own or not isinstance(content, types.FunctionType) and type(content) not in PLAIN
     self.visit(content, access if moves or is_array(content) else FIXED)
+
+
+def modules_in(cells: Any) -> list:
+    "The user's modules among the contents of cells."
+    held = [cell.cell_contents for cell in cells or () if cell != types.CellType()]
+    return [x for x in held if type(x) is types.ModuleType and of_user(x.__name__)]
 
 
 class Missing:
@@ -463,7 +472,9 @@ def _generator(self: Surroundings, x: Any, access: Access) -> None:
 
 def has_attributes(x: Any, kind: type) -> bool:
     "Whether an object is walked through by its attributes."
-    known = isinstance(x, (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, np.dtype))
+    known = isinstance(
+        x, (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, np.dtype, type(np.stack))
+    )
     return not known and (hasattr(x, "__dict__") or of_user(kind.__module__))
 
 
@@ -533,7 +544,9 @@ def _new_function(self: Rebuilt, f: Any) -> Any:
     for name in names.loaded:
         if name in space:
             space[name] = self.copy(space[name], Access("item", f.__globals__, name))
-    self.new_modules(space, names)
+            space[name] = self.new_module(space[name], names.attributes)
+    for cell in cells if modules_in(cells) else ():
+        cell.cell_contents = self.new_module(cell.cell_contents, names.attributes)
     return g
 
 
@@ -550,19 +563,22 @@ def _new_cell(self: Rebuilt, cell: Any) -> Any:
     return new
 
 
-def _new_modules(self: Rebuilt, space: dict, names: Mentioned) -> None:
-    for name in names.loaded:
-        module = space.get(name)
-        if type(module) is types.ModuleType and of_user(module.__name__):
-            new = space[name] = types.ModuleType(module.__name__)
-            held = vars(module)
-            new.__dict__.update(held)
-            for key in names.attributes:
-                if key in held:
-                    new.__dict__[key] = self.copy(held[key], Access("item", held, key))
+def _new_module(self: Rebuilt, module: Any, attributes: tuple) -> Any:
+    "A user's module with some attributes made again; anything else as it is."
+    if type(module) is not types.ModuleType or not of_user(module.__name__):
+        return module
+    known = self.known.get(id(module))
+    new = known[0] if known else self.keep(module, types.ModuleType(module.__name__))
+    held = vars(module)
+    new.__dict__.update({k: v for k, v in held.items() if k not in new.__dict__})
+    for key in attributes:
+        if key in held:
+            new.__dict__[key] = self.copy(held[key], Access("item", held, key))
+            new.__dict__[key] = self.new_module(new.__dict__[key], attributes)
+    return new
 
 
-Rebuilt.new_function, Rebuilt.new_cell, Rebuilt.new_modules = _new_function, _new_cell, _new_modules
+Rebuilt.new_cell, Rebuilt.new_module = _new_cell, _new_module
 
 # %% ../nbs/41_surroundings.ipynb #4dd74c4c
 def _new_partial(self: Rebuilt, f: Any) -> Any:

@@ -435,4 +435,5 @@ def lean_tape(variables: list) -> tuple[Tape, list]:
     tape.recording, tape.inputs = LEAN, [None] * len(variables)
     if any([isinstance(v, Box) for v in variables]):
         tape.traced = any([isinstance(plain(v), Unknown) for v in variables])
-    return tape, [Var(v, tape, -k - 1) for k, v in enumerate(variables)]
+    own = [v.copy() if type(v) is np.ndarray else v for v in variables]
+    return tape, [Var(v, tape, -k - 1) for k, v in enumerate(own)]

@@ -366,7 +366,13 @@ def jet(
     curve = Curve(len(steps), fresh_level(*variables, *given))
     weights = [1 if normalised else math.factorial(j) for j in range(len(steps) + 1)]
     boxes = [
-        Series(curve, [v, *[fit(step[k] / w, v) for step, w in zip(steps, weights[1:])]])
+        Series(
+            curve,
+            [
+                v.copy() if type(v) is np.ndarray else v,
+                *[fit(step[k] / w, v) for step, w in zip(steps, weights[1:])],
+            ],
+        )
         for k, v in enumerate(variables)
     ]
     try:

@@ -568,18 +568,21 @@ def test_functions_that_look_at_numbers():
     "in a loop, at any order; refused where they are refused eagerly"
 
     def f(a):
-        step = lambda c, b: (
-            c + np.linalg.svd(b * c)[1][0] + np.linalg.det(b),
-            np.linalg.eigvalsh(b),
-        )  # noqa: E731
+        def step(c, b):
+            return c + np.linalg.svd(b * c)[1][0] + np.linalg.det(b), np.linalg.eigvalsh(b)
+
         return scan(step, 1.0, np.stack([a @ a.T, a.T @ a]))
 
     a = A + 2 * np.diag([1.0, 2.0, 3.0])
     for order in ("value", "grad", "jvp", "jacfwd", "forward over reverse"):
         traced_as(ORDERS[order](f), a)
-    twice = trace(grad(lambda a: np.sum(np.linalg.eigh(a)[1])), a)
+    vectors = trace(grad(lambda a: np.sum(np.linalg.eigh(a)[1])), a)
     with pytest.raises(LitadError, match="equal eigenvalues"):
-        twice(np.eye(3))
+        vectors(np.eye(3))
+    values = lambda a: np.sum(np.linalg.eigh(a)[0] ** 2)  # noqa: E731
+    agree(trace(grad(values), a)(np.eye(3)), grad(values)(np.eye(3)))
+    moved = lambda a: jvp(values, (a,), (a,))[1]  # noqa: E731
+    agree(trace(moved, a)(np.eye(3)), moved(np.eye(3)))
 
 
 def test_single_precision_and_complex_numbers():
@@ -654,6 +657,7 @@ WAYS = {
     "plain": lambda f: f,
     "jvp": lambda f: lambda x, v: jvp(f, (x, v), (np.cos(x), np.sin(v))),
     "vjp": lambda f: lambda x, v: _pulled(f, x, v),
+    "traced, then vjp": lambda f: lambda x, v: _pulled(trace(f, x, v), x, v),
 }
 
 

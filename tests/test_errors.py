@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +27,7 @@ from litad import (
     vjp,
 )
 
+ROOT = Path(__file__).resolve().parent.parent
 V = np.array([1.0, 2.0, 3.0])
 ALL = [derivative, grad, gradient, jacfwd, jacrev, value_and_grad, hessian]
 every = pytest.mark.parametrize("way", ALL, ids=lambda f: f.__name__)
@@ -347,3 +352,44 @@ def test_a_dual_number_from_outside_is_right_or_refused():
             assert "path" not in str(error)
             continue
         assert (found.value, found.deriv) == (3.0, 1.0)
+
+
+EAGER = [
+    path
+    for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
+    if path.name < "30" or path.name.startswith("39")
+]
+
+
+def refusals(path):
+    "The calls of LitadError in the module that a chapter exports."
+    tree = ast.parse((ROOT / "litad" / f"{path.stem[3:]}.py").read_text(encoding="utf8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in calls if getattr(call.func, "id", "") == "LitadError"]
+
+
+@pytest.mark.parametrize("path", EAGER, ids=lambda path: path.stem)
+def test_every_refusal_says_what_it_got_which_rule_and_what_instead(path):
+    for call in refusals(path):
+        said = {keyword.arg for keyword in call.keywords}
+        assert {"got", "rule", "instead"} <= said, ast.unparse(call)
+
+
+def pattern_of(what):
+    "What the first sentence of a refusal looks like, as a regular expression."
+    parts = what.values if isinstance(what, ast.JoinedStr) else [what]
+    fixed = [re.escape(p.value) if isinstance(p, ast.Constant) else ".*" for p in parts]
+    return "".join(fixed)
+
+
+@pytest.mark.parametrize("path", EAGER, ids=lambda path: path.stem)
+def test_the_page_of_errors_shows_every_refusal(path):
+    "the stored outputs of the page contain each refusal of the chapter, with all its parts"
+    page = json.loads((ROOT / "nbs/explanations/errors.ipynb").read_text(encoding="utf8"))
+    outputs = [o for cell in page["cells"] for o in cell.get("outputs", ())]
+    shown = ["".join(o.get("text", ())) for o in outputs]
+    for text in shown:
+        assert all(f"  {part}:" in text for part in ("got", "rule", "line", "instead")), text
+    for call in refusals(path):
+        pattern = pattern_of(call.args[0])
+        assert any(re.match(pattern, text) for text in shown), ast.unparse(call)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from litad import (
     cond,
+    custom_jvp,
     fori_loop,
     grad,
     hessian,
@@ -362,12 +363,23 @@ def test_weak_numbers_stay_weak():
     check(lambda x: (x * 1.0, x / 1, x**1, x * np.float64(1)), 3)
 
 
-@pytest.mark.parametrize(
-    "index",
-    [0, -1, slice(None, None, -2), slice(1, -1), (0, slice(None)), (slice(1, 3), -1), (..., 1), None,
-     (slice(3, 0, -1), slice(None, 2)), np.array([0, 0, 3]), np.array([True, False, True, True]), (slice(2, 2),)],
-    ids=str,
-)  # fmt: skip
+INDICES = [
+    0,
+    -1,
+    slice(None, None, -2),
+    slice(1, -1),
+    (0, slice(None)),
+    (slice(1, 3), -1),
+    (..., 1),
+    None,
+    (slice(3, 0, -1), slice(None, 2)),
+    np.array([0, 0, 3]),
+    np.array([True, False, True, True]),
+    (slice(2, 2),),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
 def test_places(index):
     x = np.arange(12.0).reshape(4, 3)
 
@@ -472,6 +484,7 @@ def test_passes_are_shown():
     assert [name for name, _ in stages] == [
         "traced",
         "drop",
+        "spell",
         "fold",
         "simplify",
         "unguard",
@@ -479,3 +492,14 @@ def test_passes_are_shown():
         "again",
     ]
     assert len(stages[-1][1]) < len(stages[0][1])
+
+
+def test_a_function_with_a_rule_may_be_called_twice():
+    @custom_jvp
+    def f(x):
+        return np.sin(x) * x
+
+    f.defjvp(lambda primals, tangents: (f(*primals), tangents[0] * 7))
+    once = trace(f, X)
+    check(lambda x: once(x) + once(2 * x) * 10, X)
+    check(grad(lambda x: np.sum(once(x) + once(2 * x) * 10)), X)

@@ -192,6 +192,37 @@ def test_an_array_reused_in_a_loop(n):
     assert np.allclose(jvp(f, (np.ones(n),), (np.ones(n),))[1], 6.0 * n)
 
 
+@pytest.mark.parametrize("n", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda f, x: grad(f)(x),
+        lambda f, x: value_and_grad(f)(x)[1],
+        lambda f, x: grad(lambda p: f(p["a"]))({"a": x})["a"],
+        lambda f, x: vjp(f, x)[1](1.0)[0],
+        lambda f, x: jacrev(f)(x),
+        lambda f, x: linearize(f, x)[1](np.ones_like(x)),
+        lambda f, x: jvp(f, (x,), (np.ones_like(x),))[1],
+        lambda f, x: gradient(f, chunk=x.size)(x) if x.size == SMALL else None,
+        lambda f, x: hvp(f, x, np.ones_like(x)),
+        lambda f, x: litad.jet(f, x, 2)[1],
+    ],
+)
+def test_the_argument_is_changed_while_the_function_runs(way, n):
+    "a function that writes into the caller's own array is differentiated where it was called"
+    mine = np.ones(n)
+
+    def f(x, spoil=True):
+        y = np.sin(x)
+        if spoil:
+            mine[:] = 0.0
+        return np.sum(y * x * x)
+
+    expected = way(lambda x: f(x, False), np.ones(n))
+    found = way(f, mine)
+    assert np.all(expected == found) and (found is None or not mine.any())
+
+
 LEAK = {
     "grad": lambda f: grad(f)(np.ones(3)),
     "value_and_grad": lambda f: value_and_grad(f)(np.ones(3)),

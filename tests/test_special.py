@@ -407,7 +407,41 @@ EDGES = {
     "spherical_jn at 0": (lambda x: rooms.spherical_jn(1, x), 0.0, [1 / 3, 0, -1 / 5]),
     "spherical_in at 0": (lambda x: rooms.spherical_in(0, x), 0.0, [0, 1 / 3, 0, 1 / 5]),
     "polygamma": (lambda x: rooms.polygamma(1, x), 1.0, [-2 * special.zeta(3), PI**4 / 15]),
+    "agm beside 0": (lambda a: special.agm(a, 0.0), 0.3, [0]),
+    "hyp2f1 that is constant": (lambda z: special.hyp2f1(0.0, 1.0, 2.0, z), 1.25, [0]),
+    "voigt of width 0": (lambda x: special.voigt_profile(x, 0.0, 1.0), 1.0, [-0.5 / PI, 0.5 / PI]),
+    "voigt of width 0, in it": (lambda s: special.voigt_profile(1.0, s, 1.0), 0.0, [0]),
+    "voigt of width 0, in gamma": (lambda g: special.voigt_profile(1.0, 0.0, g), 1.0, [0]),
+    "chndtrinc at its floor": (lambda p: special.chndtrinc(2.5, 2.5, p), 0.8, [0]),
 }
+
+# Orders that SciPy rounds to integers before it uses them.
+ROUNDED = {
+    "expn": (lambda n, x: special.expn(n, x), 1.7, 1),
+    "expn below 1": (lambda n, x: special.expn(n, x), 0.4, 0),
+    "kn": (lambda n, x: special.kn(n, x), 1.7, 1),
+    "yn": (lambda n, x: special.yn(n, x), 1.7, 1),
+    "bdtr": (lambda n, p: special.bdtr(1.0, n, p), 4.6, 4),
+    "bdtr in k": (lambda k, p: special.bdtr(k, 4, p), 1.7, 1),
+    "bdtrc": (lambda n, p: special.bdtrc(1.0, n, p), 4.6, 4),
+    "bdtri": (lambda n, p: special.bdtri(1.0, n, p), 4.6, 4),
+    "nbdtr": (lambda n, p: special.nbdtr(1.0, n, p), 4.6, 4),
+    "nbdtr in k": (lambda k, p: special.nbdtr(k, 4.0, p), 1.7, 1),
+    "nbdtrc": (lambda n, p: special.nbdtrc(1.0, n, p), 4.6, 4),
+    "nbdtri": (lambda n, p: special.nbdtri(1.0, n, p), 4.6, 4),
+    "pdtri": (lambda k, p: special.pdtri(k, p), 1.7, 1),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ROUNDED)
+def test_rounded_orders(name):
+    "SciPy uses the integer part of some orders; so do the slopes"
+    f, given, used = ROUNDED[name]
+    one, other = (lambda x, n=n: f(n, x) for n in (given, used))
+    assert np.isclose(one(0.3), other(0.3), rtol=1e-14)
+    assert np.allclose(derivatives(one, 0.3, 2), derivatives(other, 0.3, 2), rtol=1e-13)
+
 
 
 @pytest.mark.parametrize("name", EDGES)

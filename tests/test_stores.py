@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from litad import (
     LitadError,
+    check_grads,
     derivative,
     grad,
     gradient,
@@ -312,6 +313,34 @@ def test_programs_that_write(f):
     assert H == pytest.approx(numeric, rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("make", [lambda x: x * 1.0, lambda x: np.zeros_like(x) + 0 * x])
+@pytest.mark.parametrize(
+    "subscripts, shape",
+    [
+        ("ii->i", (3, 3)),
+        ("iji->ij", (2, 3, 2)),
+        ("iji->ji", (2, 3, 2)),
+        ("...ii->...i", (2, 3, 3)),
+        ("iii->i", (2, 2, 2)),
+    ],
+)
+def test_a_diagonal_by_einsum_is_a_view(subscripts, shape, make):
+    "as NumPy's, which is how a diagonal is written to"
+
+    def f(x):
+        a = make(x)
+        d = np.einsum(subscripts, a)
+        d += x.ravel()[2]
+        d[0] = x.ravel()[3] * d[1]
+        a *= x.ravel()[1]
+        return np.sum(a**2) + np.sum(d)
+
+    x = np.random.default_rng(0).uniform(0.5, 1.5, shape)
+    value, g = value_and_grad(f)(x)
+    assert value == pytest.approx(f(x))
+    check_grads(f, (x,), order=2)
+
+
 @pytest.mark.parametrize(
     "view",
     [
@@ -325,6 +354,8 @@ def test_programs_that_write(f):
         lambda a: np.split(a, 2)[0],
         lambda a: a.real,
         lambda a: a.astype(float, copy=False),
+        lambda a: np.einsum("i->i", a),
+        lambda a: np.einsum("ij->ji", a[None])[:, 0],
     ],
 )
 def test_views_that_are_not_made_by_indexing(view):

@@ -1,0 +1,129 @@
+"""What the first call of a compiled function costs: tracing, passes, machine code.
+
+CPU time in fresh processes, after imports and one trivial compilation that starts the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from harness import ONE_THREAD, in_units, python_here, races_of, spread
+
+LIMIT, ROUNDS = 1 / 3, 3
+CASES = {
+    "scalar": ["scalar, two floats"],
+    "rosenbrock": ["rosenbrock compiled, n = 1000"],
+    "lotka_volterra": ["lotka-volterra, 1000 steps"],
+    "elementwise": ["elementwise, float64, n = 1000"],
+    "second_order": ["hessian, d = 50", "hvp, d = 1000"],
+    "lorenz": ["lorenz, t = 100"],
+    "network": ["network, float64, batch 1"],
+}
+STAGES = {"trace": ("litad.program", "trace"), "passes": ("litad.passes", "optimise")}  # then code
+
+
+def start_engine(entry: str) -> None:
+    "Import everything and compile something trivial."
+    if entry == "JAX":
+        import jax
+
+        return float(jax.jit(lambda x: x + 1)(1.0))
+    for name in ("control", "derivatives", "reverse"):
+        import_module(f"litad.{name}")
+    from litad.jit import jit
+
+    return jit(lambda x: x + 1)(1.0)
+
+
+def clocks() -> dict[str, float]:
+    "Seconds of each stage, counted while it runs; a stage within a stage is not counted again."
+    seconds, running = dict.fromkeys(STAGES, 0.0), []
+
+    def counted(stage, f):
+        def call(*args, **kwargs):
+            if running:
+                return f(*args, **kwargs)
+            running.append(stage)
+            begin = time.process_time()
+            try:
+                return f(*args, **kwargs)
+            finally:
+                seconds[stage] += time.process_time() - begin
+                running.pop()
+
+        return call
+
+    modules = [m for name, m in sys.modules.items() if name.startswith("litad.")]
+    for stage, (home, name) in STAGES.items():
+        f = getattr(import_module(home), name)
+        for module in modules:
+            if getattr(module, name, None) is f:
+                setattr(module, name, counted(stage, f))
+    return seconds
+
+
+def first_call(module: str, race: str, entry: str) -> dict[str, float]:
+    "CPU seconds of building a function and calling it once, in this process."
+    found = next(r for r in races_of(module) if r.name == race)
+    if found.steps:
+        found.reference(1)
+    else:
+        found.reference()
+    start_engine(entry)
+    stages = clocks() if entry == "litad" else {}
+    begin = time.process_time()
+    found.entries[entry].build()()
+    return {"whole": time.process_time() - begin} | stages
+
+
+def in_a_process(python: str, *names: str) -> dict[str, float]:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | ONE_THREAD
+    command = [python, "-W", "ignore", __file__, *names]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(names)}: {done.stderr.strip()[-300:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(options, there: dict[str, str]) -> dict:
+    "Each case, some times over."
+    pythons = {"litad": python_here()} | ({"JAX": options.peers} if "jax" in there else {})
+    header = ["workload", "litad", "trace", "passes", "code", "spread", "JAX", "litad over it"]
+    rows, body, targets = {}, [], []
+    for module, race in [(m, race) for m, races in CASES.items() for race in races]:
+        samples: dict = {name: [] for name in pythons}
+        for _ in range(min(options.rounds, ROUNDS)):
+            for name, python in pythons.items():
+                samples[name].append(in_a_process(python, module, race, name))
+        mine = {k: statistics.median(s[k] for s in samples["litad"]) for k in samples["litad"][0]}
+        whole = [s["whole"] for s in samples["litad"]]
+        code = mine["whole"] - sum(mine[stage] for stage in STAGES)
+        row = rows[race] = {**mine, "code": code, "spread": spread(whole)}
+        cells = [in_units(row[k]) for k in ("whole", *STAGES, "code")]
+        body.append([race, *cells, f"{row['spread']:.0%}", "", ""])
+        if "JAX" in samples:
+            other = [s["whole"] for s in samples["JAX"]]
+            row["jax"] = statistics.median(other)
+            row["over_jax"] = statistics.median(a / b for a, b in zip(whole, other))
+            body[-1][-2:] = [in_units(row["jax"]), f"{row['over_jax']:.3g}"]
+            targets.append([f"{race}: litad", "JAX", LIMIT, row["over_jax"], ""])
+    return {
+        "workload": "first_call",
+        "race": "first call",
+        "title": "tracing, passes and code of a first call, CPU time, in fresh processes",
+        "rows": rows,
+        "table": [header, body],
+        "targets": targets,
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    print(json.dumps(first_call(*sys.argv[1:])))
