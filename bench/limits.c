@@ -267,15 +267,18 @@ CALL(hvp) {
 
 /* BLAS is the one in SciPy, whose address comes from Python. */
 typedef void Gemm(char *, char *, int *, int *, int *, void *, void *, int *, void *, int *, void *, void *, int *);
+typedef void Syrk(char *, char *, int *, int *, double *, double *, int *, double *, double *, int *);
 static Gemm *dgemm, *sgemm;
+static Syrk *dsyrk;
 
 CALL(use_blas) {
     dgemm = PyLong_AsVoidPtr(a[0]);
     sgemm = PyLong_AsVoidPtr(a[1]);
+    dsyrk = PyLong_AsVoidPtr(a[2]);
     Py_RETURN_NONE;
 }
 
-/* hessian(x, A, H, scaled): A' diag(s) A by BLAS, and three diagonals */
+/* hessian(x, A, H, scaled): half of S'S by BLAS, where S = sqrt(s) A, its mirror image and three diagonals */
 CALL(hessian) {
     const double *R x = ARRAY(0), *R A = ARRAY(1);
     double *R H = ARRAY(2), *R S = ARRAY(3), one = 1, zero = 0;
@@ -283,10 +286,12 @@ CALL(hessian) {
     for (long r = 0; r < rows; r++) {
         double z = 0;
         for (long j = 0; j < d; j++) z += A[r * d + j] * x[j];
-        z = curvature(z);
+        z = sqrt(curvature(z));
         for (long j = 0; j < d; j++) S[r * d + j] = z * A[r * d + j];
     }
-    dgemm("N", "T", &d, &d, &rows, &one, (void *)A, &d, S, &d, &zero, H, &d);
+    dsyrk("L", "N", &d, &rows, &one, S, &d, &zero, H, &d); /* by columns: the upper half of our rows */
+    for (long i = 1; i < d; i++)
+        for (long j = 0; j < i; j++) H[i * d + j] = H[j * d + i];
     for (long i = 0; i < d; i++) {
         if (i > 0) H[i * d + i] += 200, H[i * d + i - 1] -= 400 * x[i - 1];
         if (i < d - 1) H[i * d + i] += 1200 * x[i] * x[i] - 400 * x[i + 1] + 2, H[i * d + i + 1] -= 400 * x[i];

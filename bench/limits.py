@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,9 @@ def limits():
     "The functions of limits.c; an error where there is no gcc."
     version = f"{sys.version}{np.__version__}{FLAGS}"
     mark = hashlib.sha1(SOURCE.read_bytes() + version.encode()).hexdigest()[:12]
-    built = Path(tempfile.gettempdir(), f"litad-limits-{mark}.so")
+    built = SOURCE.parent / "__pycache__" / f"limits-{mark}.so"
     if not built.exists():
+        built.parent.mkdir(exist_ok=True)
         headers = [f"-I{sysconfig.get_paths()['include']}", f"-I{np.get_include()}"]
         part = f"{built}.{os.getpid()}"
         command = ["gcc", *FLAGS, *headers, str(SOURCE), "-o", part, "-lmvec", "-lm"]
@@ -39,5 +39,5 @@ def limits_with_blas():
     from litad.engine import blas
 
     module = limits()
-    module.use_blas(blas("dgemm_"), blas("sgemm_"))
+    module.use_blas(blas("dgemm_"), blas("sgemm_"), blas("dsyrk_"))
     return module

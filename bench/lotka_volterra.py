@@ -251,7 +251,7 @@ def _():
     return call
 
 
-@state.entry("heyoka", "heyoka", rtol=1e-6)
+@state.entry("heyoka", "heyoka", rtol=1e-8)
 def _():
     """Its own Taylor method on the variational equations, as near to the true solution."""
     import heyoka as hy

@@ -227,8 +227,10 @@ def summary(results: list[dict]) -> tuple[list[str], list[list[str]]]:
     header = ["compiled", "litad", "C", "litad over C", "wanted", "best peer", "", "litad over it"]
     body = []
     for r in results:
+        if "table" in r:
+            continue
         kinds = {
-            k: [(row["median"], name) for name, row in r["rows"].items() if row.get("kind") == k]
+            k: [(row["median"], name) for name, row in r["rows"].items() if row["kind"] == k]
             for k in ("limit", "peer")
         }
         if not kinds["limit"] or "litad" not in r["rows"]:
@@ -307,8 +309,8 @@ def read_options() -> argparse.Namespace:
     )
     add("--peers", default=os.environ.get("LITAD_PEERS", ""), metavar="PYTHON",
         help="the Python of an environment with the other packages (or LITAD_PEERS)")  # fmt: skip
-    add("--rounds", type=int, default=15, help="batches of each implementation")
-    add("--seconds", type=float, default=0.03, help="length of a batch")
+    add("--rounds", type=int, default=11, help="batches of each implementation")
+    add("--seconds", type=float, default=0.02, help="length of a batch")
     add("--only", nargs="*", metavar="WORD", help="implementations whose names contain a word")
     add("--slow", action="store_true", help="also what takes seconds per call")
     add("--against", type=Path, metavar="DIRECTORY", help="another checkout of litad, in turns")

@@ -48,7 +48,10 @@ def floating(x: Any) -> Any:
         x = as_operand(x)
     if not is_variable(x):
         raise LitadError(
-            "a derivative needs floats", got=leaf_type(x), instead="2.0, or np.ones(3)"
+            "a derivative needs floats",
+            got=leaf_type(x),
+            rule="only floating-point numbers, real or complex, have derivatives",
+            instead="2.0, or np.ones(3)",
         )
     return boxable(x)
 
@@ -64,6 +67,7 @@ def positions(argnums: Any, count: int, name: str) -> tuple[int, ...]:
             raise LitadError(
                 f"argnums of {name} must be an integer or a tuple of integers",
                 got=repr(argnums),
+                rule="arguments are named by their positions",
                 instead=f"{name}(f, argnums=0) or {name}(f, argnums=(0, 1))",
             )
         if not -count <= k < count:
@@ -81,6 +85,7 @@ def positions(argnums: Any, count: int, name: str) -> tuple[int, ...]:
         raise LitadError(
             f"{name} was given an argument {problem}",
             got=f"argnums={argnums!r}",
+            rule="each argument that is asked for has one gradient",
             instead="each once",
         )
     return tuple(places)
@@ -323,7 +328,10 @@ def check_function(name: str, f: Any) -> None:
     "Refuse grad(f(x)) for grad(f)(x)."
     if not callable(f):
         raise LitadError(
-            f"{name} takes a function, and returns one", got=describe(f), instead=f"{name}(f)(x)"
+            f"{name} takes a function, and returns one",
+            got=describe(f),
+            rule="a derivative belongs to a function, not to its value",
+            instead=f"{name}(f)(x)",
         )
 
 # %% ../nbs/15_arguments.ipynb #2f41da5b
@@ -358,6 +366,7 @@ def no_path(name: str, which: str) -> LitadError:
     "The refusal of a derivative along a path that does not exist."
     return LitadError(
         f"{name}: no differentiable path leads from {which} to the result",
+        got=f"a result that stays as it is when {which} moves",
         rule="a zero gradient is never returned for a function that does not use its argument",
         instead="use the argument itself (not x.value, int(x), or a comparison that only decides how often a loop runs), or leave it out of argnums",
     )
@@ -382,7 +391,10 @@ def with_aux(name: str, out: Any) -> tuple[Any, Any]:
     "The result and what rides along."
     if type(out) is not tuple or len(out) != 2:
         raise LitadError(
-            f"{name} with has_aux=True", got=describe(out), instead="return value, aux"
+            f"{name} with has_aux=True",
+            got=describe(out),
+            rule="the function returns a pair: what is differentiated, and what rides along",
+            instead="return value, aux",
         )
     return out
 

@@ -197,6 +197,7 @@ def check_grads(
         raise LitadError(
             "check_grads takes a tuple of arguments, an order from 1 on, and modes among fwd and rev",
             got=f"args {describe(args)}, order {order}, modes {modes}",
+            rule="a check needs a point, and says which derivatives it looks at",
             instead='check_grads(f, (x,), order=2, modes=("fwd", "rev"))',
         )
     return Checked(_laws(f, tuple(args), 1, order, modes, atol, rtol, seed))

@@ -6,12 +6,13 @@
 __all__ = ['HAND', 'RESULT', 'SHAPE', 'UFUNCS', 'FUNCTIONS', 'CONSTANTS', 'METHODS', 'REMEDIES', 'MANY', 'GUARD', 'user_line',
            'user_path', 'failing_line', 'source_line', 'LitadError', 'Level', 'fresh_level', 'escaped', 'needs_of',
            'residuals', 'Primitive', 'elementwise', 'linear', 'bilinear', 'constant', 'as_operand', 'no_stranger',
-           'stack_boxes', 'bind', 'Unknown', 'Box', 'remedy_in_scipy', 'implements', 'strip', 'no_rule', 'no_out',
-           'learn', 'scale', 'plain', 'constant_of', 'zeros_of', 'vanishes', 'is_finite', 'unbroadcast', 'spread',
-           'cast']
+           'stack_boxes', 'bind', 'Unknown', 'Box', 'remedy_in_scipy', 'implements', 'strip', 'name_of', 'no_rule',
+           'no_out', 'takes', 'no_options', 'learn', 'scale', 'plain', 'constant_of', 'zeros_of', 'vanishes',
+           'is_finite', 'unbroadcast', 'spread', 'cast']
 
 # %% ../nbs/02_core.ipynb #5e624da8
 import importlib
+import inspect
 import itertools
 import linecache
 import math
@@ -380,7 +381,9 @@ def _array(self):
     remedy = remedy_in_scipy()
     if not remedy and self.ndim == 0:
         raise AttributeError("__array__")
-    if not remedy and not sys._getframe(1).f_code.co_filename.startswith(_LIBRARIES):
+    caller = sys._getframe(1).f_code
+    element_by_element = caller.co_qualname.startswith("vectorize.")
+    if not remedy and (element_by_element or not caller.co_filename.startswith(_LIBRARIES)):
         return self.as_elements
     return self.no_array(remedy)
 
@@ -467,15 +470,19 @@ def strip(args: Any, box: Box) -> Any:
     return args.value if isinstance(args, Box) else args
 
 # %% ../nbs/02_core.ipynb #edba68c7
+def name_of(function: Callable) -> str:
+    "A function of NumPy or SciPy as a program calls it."
+    module, name = getattr(function, "__module__", None), function.__name__
+    if module or getattr(np, name, None) is function:
+        return f"{module or 'np'}.{name}".replace("numpy.", "np.")
+    if getattr(sys.modules.get("scipy.special"), name, None) is function:
+        return f"scipy.special.{name}"
+    return f"the ufunc {name}" if isinstance(function, np.ufunc) else name
+
+
 def no_rule(function: Callable, method: str = "", operands: tuple = ()) -> LitadError:
     "The refusal of a NumPy function that litad cannot differentiate."
-    module = getattr(function, "__module__", None)
-    name = function.__name__
-    if module or getattr(np, name, None) is function:
-        name = f"{module or 'np'}.{name}".replace("numpy.", "np.")
-    elif isinstance(function, np.ufunc):
-        name = f"the ufunc {name}"
-    name += f".{method}" if method else ""
+    name = name_of(function) + (f".{method}" if method else "")
     return LitadError(
         f"{name} has no derivative rule",
         got=", ".join([leaf_type(x) for x in operands]),
@@ -509,6 +516,24 @@ def _into(out: Box, ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict) -
     return out
 
 # %% ../nbs/02_core.ipynb #322fdd99
+def takes(door: Callable, options: dict) -> bool:
+    "Whether a function takes all of some options by keyword."
+    code = door.__code__
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return bool(code.co_flags & inspect.CO_VARKEYWORDS) or set(options) <= set(known)
+
+
+def no_options(ufunc: np.ufunc, inputs: tuple, options: dict) -> LitadError:
+    "The refusal of a ufunc's options that have no meaning over boxes."
+    name = name_of(ufunc)
+    return LitadError(
+        f"{name} of a box does not take {', '.join(options)}=",
+        got=", ".join([leaf_type(x) for x in inputs]),
+        rule="a box follows the plain call of a ufunc",
+        instead=f"np.where(mask, {name}(x), other) for where=; x.astype(...) for dtype=",
+    )
+
+# %% ../nbs/02_core.ipynb #ef95e8ed
 def _rare_ufunc(ufunc, primitive, method, inputs, kwargs):
     over_boxes = METHODS.get((ufunc, method))
     out, *more = kwargs.pop("out", (None,))
@@ -523,19 +548,16 @@ def _rare_ufunc(ufunc, primitive, method, inputs, kwargs):
     ):
         over_boxes = FUNCTIONS[ufunc]
     if over_boxes is not None:
-        return over_boxes(*inputs, **kwargs)
+        if not (kwargs and method == "__call__") or takes(over_boxes, kwargs):
+            return over_boxes(*inputs, **kwargs)
+        raise no_options(ufunc, inputs, kwargs)
     if primitive is None and learn(ufunc):
         return getattr(ufunc, method)(*inputs, **kwargs)
     if primitive is None or method != "__call__":
         raise no_rule(ufunc, "" if method == "__call__" else method, inputs)
     if not kwargs:
         return bind(primitive, *[as_operand(x) for x in inputs])
-    raise LitadError(
-        f"np.{ufunc.__name__} of a box does not take {', '.join(kwargs)}=",
-        got=", ".join([leaf_type(x) for x in inputs]),
-        rule="a box follows the plain call of a ufunc",
-        instead=f"np.where(mask, np.{ufunc.__name__}(x), other) for where=; x.astype(...) for dtype=",
-    )
+    raise no_options(ufunc, inputs, kwargs)
 
 # %% ../nbs/02_core.ipynb #20b18ffd
 _learned: set = set()

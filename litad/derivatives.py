@@ -36,7 +36,7 @@ from .lanes import Lanes, unit_directions
 from .linear import Recorded, linearize, record_once
 from .record import CLOSED, Var
 from .reverse import check_paths, grad, pull_back
-from .tree import describe, flatten, tree_map, unflatten
+from .tree import describe, flatten, leaf_type, tree_map, unflatten
 
 # %% ../nbs/22_derivatives.ipynb #7df64316
 def total_size(values: list) -> int:
@@ -68,6 +68,8 @@ def lanes_of(t: Any, level: int, count: int, like: Any) -> Any:
     if isinstance(t, Box) and t.level > level:
         raise LitadError(
             "a dual number from outside met the lanes of a Jacobian",
+            got=f"{type(t).__name__} of {leaf_type(t)}",
+            rule="a box made by hand lies above the transformation that meets it",
             instead="pass it as an argument",
         )
     return np.broadcast_to(t, (count, *np.shape(like)))
@@ -121,6 +123,7 @@ def check_chunk(name: str, chunk: Any) -> int:
         raise LitadError(
             f"{name}: chunk is the number of directions side by side",
             got=repr(chunk),
+            rule="a chunk is a positive integer",
             instead="chunk=8",
         )
     return int(chunk)
@@ -162,6 +165,7 @@ def mixed(name: str) -> LitadError:
     "The refusal of a Jacobian whose entries are no complex numbers."
     return LitadError(
         f"{name}: the derivative of a complex result by a complex argument is one number only for holomorphic functions",
+        got="complex arguments and complex results",
         rule="four real slopes do not fit into a complex number",
         instead=f"{'grad' if name == 'gradient' else name}(f, holomorphic=True) if f is holomorphic, as z**2 is; "
         "otherwise real and imaginary parts as real arguments or results; jvp and vjp need no such choice",
@@ -187,6 +191,7 @@ def gradient(
             raise LitadError(
                 "gradient needs a function that returns one number",
                 got=describe(unflatten(treedef, values)),
+                rule="a gradient is the derivative of a scalar",
                 instead="jacfwd(f) for the derivative of several numbers",
             )
         if values[0].dtype.kind == "c":

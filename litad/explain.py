@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .core import Box, LitadError
-from .engine import assembly, available, improved
+from .engine import assembly, improved
 from .jit import Call, Compiler, NoEntry, NoProgram, Options, plan_of
 from .passes import show_passes
 from .pieces import Piece, Specialisation, operations, traffic
-from .program import Program, Variable
+from .program import Program
 from .show import mimebundle
 from .surroundings import compiler_of
 from .tree import leaf_type

@@ -68,6 +68,7 @@ class Dual(Box):
             raise LitadError(
                 "a dual number needs a tangent of the shape of its value, and a real one if that is real",
                 got=f"value {leaf_type(self.value)}, tangent {leaf_type(self.tangent)}",
+                rule="the tangent is the rate at which each element of the value moves",
                 instead="Dual(x, np.ones_like(x))",
             )
         inner = [x.level + 1 for x in (self.value, self.tangent) if isinstance(x, Box)]
@@ -400,6 +401,7 @@ def match_tangents(name: str, selection, tangents: tuple) -> list:
         raise LitadError(
             f"{name}: the tangents have another structure than the primals",
             got=describe(tuple(tangents)),
+            rule="a direction has a number for each number of the point",
             instead=f"{describe(selection.args)}, with None for what is not a float",
         )
     checked = []
@@ -416,6 +418,7 @@ def match_tangents(name: str, selection, tangents: tuple) -> list:
             raise LitadError(
                 f"{name}: a tangent must have the shape of its primal, and be real if that is",
                 got=f"tangent {leaf_type(t)} for primal {leaf_type(x)}",
+                rule="a direction has a number for each number of the point",
                 instead=f"a tangent of shape {np.shape(x)}",
             )
         checked.append(t if t.dtype == x.dtype else t.astype(x.dtype))
@@ -436,6 +439,7 @@ def jvp(
             raise LitadError(
                 "jvp takes its primals and tangents as tuples",
                 got=leaf_type(given),
+                rule="a point has one entry for each positional argument of the function",
                 instead="jvp(f, (x,), (t,))",
             )
     selection = select("jvp", tuple(primals), tuple(range(len(primals))), some=True)
@@ -464,6 +468,7 @@ def derivative(
             raise LitadError(
                 "derivative is for a function of one number",
                 got=f"argument {argnum} is {describe(selection.args[selection.places[0]])}",
+                rule="its one pass moves along one direction",
                 instead="jacfwd(f)(x) for the derivative with respect to an array",
             )
         one = np.ones((), x[0].dtype)[()]

@@ -21,7 +21,7 @@ from .derivatives import jacfwd
 from .forward import dual, split
 from .reverse import grad
 from .rules import ByTangents, opened, operate, settled
-from .tree import describe, flatten, unflatten
+from .tree import describe, flatten, leaf_type, unflatten
 
 # %% ../nbs/25_implicit.ipynb #41925fc2
 class Space:
@@ -34,6 +34,7 @@ class Space:
             raise LitadError(
                 f"{name} needs a start made of real floats",
                 got=describe(start),
+                rule="the search moves through the real numbers",
                 instead="1.0 instead of 1; the real and imaginary parts of a complex unknown",
             )
         self.shapes = [np.shape(x) for x in self.starts]
@@ -123,11 +124,13 @@ def checked(name: str, space: Space, r: Any, sources: list) -> Any:
         raise LitadError(
             f"{name} needs as many equations as unknowns",
             got=f"{np.size(r)} equations for {space.size} unknowns",
+            rule="the implicit function theorem needs a square Jacobian",
             instead="a residual of the size of x0",
         )
     if isinstance(r, Box) and not any(isinstance(x, Box) for x in sources):
         raise LitadError(
             f"{name}: the function uses a box that is not among its arguments",
+            got=f"{type(r).__name__} of {leaf_type(r)}",
             rule="arguments and closures are seen; globals and attributes are not",
             instead="pass the value as an argument",
         )
@@ -176,7 +179,12 @@ def newton(name: str, space: Space, residual: Callable, v: np.ndarray) -> np.nda
 def no_solution(name: str, r: Any, instead: str = "a start nearer to the solution") -> LitadError:
     "The refusal of a search that found nothing."
     size = f"a residual of {np.max(np.abs(r)):.1e}"
-    return LitadError(f"{name} found no solution", got=size, instead=instead)
+    return LitadError(
+        f"{name} found no solution",
+        got=size,
+        rule="a derivative is taken at a solution, not where a search has stopped",
+        instead=instead,
+    )
 
 # %% ../nbs/25_implicit.ipynb #b2a733ae
 def root(
@@ -267,5 +275,6 @@ def still_minimum(
     raise LitadError(
         "minimize found no minimum",
         got=f"a stationary point of curvatures {curvatures[0]:.1e} to {curvatures[-1]:.1e}",
+        rule="at a minimum no curvature is negative",
         instead="a start nearer to a minimum; root(grad(f), x0, *args) for any stationary point",
     )

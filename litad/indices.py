@@ -46,7 +46,7 @@ def with_put(x: Any, v: Any, *indices: Any, pattern: tuple) -> Any:
     y[filled(pattern, indices)] = v
     return y
 
-
+# %% ../nbs/31a_indices.ipynb #9dfc73dc
 def with_added(x: Any, v: Any, *indices: Any, pattern: tuple) -> Any:
     "A copy of x with v added at the index, repeats adding up."
     y, index = np.array(x), filled(pattern, indices)
@@ -96,7 +96,7 @@ class Indexing(Primitive):
             return NotImplemented
         return bind(self, x, *v, *values[first:], pattern=pattern)
 
-
+# %% ../nbs/31a_indices.ipynb #dfb694df
 def region_shape(
     shape: tuple,  # of the array
     indices: Iterable,  # integers, in the order of the holes
@@ -190,7 +190,7 @@ def at_put(count: int) -> Primitive:
         count,
     )
 
-
+# %% ../nbs/31a_indices.ipynb #d385935f
 def _stored_last(t: Any, got: Any, indices: tuple, pattern: tuple) -> Any:
     "For each stored value, whether it is still there when all are stored."
     count = len(indices)

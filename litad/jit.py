@@ -9,12 +9,10 @@ __all__ = ['MANY', 'PLANS', 'PYTHON', 'Options', 'options_of', 'Plan', 'plan_of'
            'seen_spec', 'result_spec', 'first_of', 'Compiled', 'filled', 'pushed', 'pulled', 'first_order', 'jit']
 
 # %% ../nbs/43_jit.ipynb #d82ca908
-import functools
 import inspect
 import os
 import random
 import threading
-import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -56,8 +54,6 @@ from .record import Var
 from .reverse import vjp
 from .rules import operate
 from litad.surroundings import (
-    FIXED,
-    Access,
     Missing,
     Place,
     Rebuilt,
@@ -66,7 +62,7 @@ from litad.surroundings import (
     fingerprint,
     treedef_key,
 )
-from .tree import flatten, leaf_type, rebuild, unflatten
+from .tree import flatten, rebuild, unflatten
 
 # %% ../nbs/43_jit.ipynb #9a4c9d15
 class Options(NamedTuple):
@@ -131,6 +127,16 @@ class Plan:
         self.asked = False  # whether the function asks for the number of one
         self.python = ""  # why the function is left to Python
         self.specials: OrderedDict = OrderedDict()
+        self.types: set = set()  # of specialisations, without the values of floats
+
+    @property
+    def learned(self) -> tuple:
+        "What was learned by failing; it can be put back."
+        return set(self.fixed), self.baked, self.moving, self.asked
+
+    @learned.setter
+    def learned(self, state: tuple) -> None:
+        self.fixed, self.baked, self.moving, self.asked = state
 
 
 MANY = 256  # specialisations of a plan, and records of a compiled function
@@ -461,17 +467,15 @@ class NoProgram(Exception):
 
 def _specialise(self: Call, plan: Plan) -> Specialisation | None:
     "Trace and compile; None if the function is left to Python."
-    first = None
-    for _ in range(len(self.leaves) + 6):
+    before = plan.learned
+    while True:
         try:
             found = self.traced(plan)
             break
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except Exception as error:
-            first = first or error
             if not self.learn(plan, error):
-                raise (first if isinstance(first, NeedsNumber) else NoProgram(first)) from None
+                plan.learned = before
+                raise (error if isinstance(error, NeedsNumber) else NoProgram(error)) from None
     plan.python = found.python
     if found.python:
         return None
@@ -554,16 +558,18 @@ def _known(self: Call, plan: Plan) -> Any:
     key = self.special_key(plan)
     found = plan.specials.get(key)
     if found is None and self.around.floats and plan.specials and not (plan.moving or plan.asked):
-        (types_, floats, numbers) = key
-        plan.moving = any([(k[0], k[2]) == (types_, numbers) for k in list(plan.specials)])
+        plan.moving = (key[0], key[2]) in plan.types
     return found
 
 
 def _made(self: Call, plan: Plan) -> Any:
     special = self.specialise(plan) or PYTHON
-    plan.specials[self.special_key(plan)] = special
+    key = self.special_key(plan)
+    plan.specials[key] = special
+    plan.types.add((key[0], key[2]))
     while len(plan.specials) > MANY:
-        plan.specials.popitem(last=False)
+        (types_, _, numbers), _ = plan.specials.popitem(last=False)
+        plan.types.discard((types_, numbers))
     return special
 
 
@@ -671,7 +677,7 @@ def guards_of(around: Surroundings, moving: bool) -> tuple[tuple, list]:
         fields.append(Field(offset))
         operands += [access.holder, expected(x)]
     for holder, pairs in spaces.values():
-        fields.append(Lookups(len(pairs)))
+        fields.append(Lookups(len(pairs), "__builtins__" not in holder))
         operands += [holder, *[part for pair in pairs.items() for part in pair]]
     return tuple(fields), operands
 

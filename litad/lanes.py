@@ -15,6 +15,7 @@ from .core import CONSTANTS, FUNCTIONS, Box, LitadError, Primitive, bind, fresh_
 from .ops import binary
 from .reductions import matmul
 from .shapes import concatenate, stack
+from .tree import leaf_type
 
 # %% ../nbs/16_lanes.ipynb #f11c4eaf
 class Lanes(Box):
@@ -124,6 +125,8 @@ def _array_function(self, function, types, args, kwargs):
     if function in CONSTANTS and function not in FUNCTIONS:
         raise LitadError(
             f"np.{function.__name__} has a result per lane",
+            got=leaf_type(self),
+            rule="a count, a position or a truth value has one result for all lanes, or none",
             instead="run it lane by lane, without chunks",
         )
     return Box.__array_function__(self, function, types, args, kwargs)

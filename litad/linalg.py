@@ -197,7 +197,7 @@ def _tensorinv(a, ind=2):
 def cofactors(x: Any) -> Any:
     "The slopes of the determinant: det(x) inv(x)', or minors where x is nearly singular."
     if isinstance(plain(x), Unknown):
-        return import_module("litad.control").whole(cofactors, (x,), {})
+        return import_module("litad.lines").whole(cofactors, (x,), {})
     if well_conditioned(plain(x)):
         return column(np.linalg.det(x)) * mT(np.linalg.inv(x))
     n = x.shape[-1]
@@ -240,7 +240,7 @@ FUNCTIONS[np.linalg.det] = lambda a: bind(det, a)
 def log_slope(x: Any, y: Any) -> Any:
     "The inverse transposed; undefined for the singular matrices of a stack."
     if isinstance(plain(y), Unknown):
-        return import_module("litad.control").whole(log_slope, (x, y), {})
+        return import_module("litad.lines").whole(log_slope, (x, y), {})
     singular = np.expand_dims(np.isneginf(plain(y)), (-2, -1))
     if not singular.any():
         return mT(np.linalg.inv(x))

@@ -120,6 +120,7 @@ def matrix_function(
         raise LitadError(
             "matrix_function takes square matrices of floats",
             got=f"{a.dtype}{list(np.shape(a))}",
+            rule="a function of a matrix acts on its eigenvalues",
             instead="matrix_function(np.sqrt, A @ A.T)",
         )
     return bind(derivative_of(0), hermitian_part(a, checked_uplo(UPLO)), f=f)

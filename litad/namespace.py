@@ -167,6 +167,9 @@ def namespace(
     known = ("2021.12", "2022.12", "2023.12", "2024.12")
     if api_version is not None and api_version not in known:
         raise LitadError(
-            "unknown version of the array API", got=repr(api_version), instead=", ".join(known)
+            "unknown version of the array API",
+            got=repr(api_version),
+            rule="a namespace follows a published version",
+            instead=", ".join(known),
         )
     return NAMESPACE

@@ -36,7 +36,7 @@ from litad.core import (
 )
 from .rules import operate
 from .shapes import astype
-from .tree import flatten, leaf_type, unflatten
+from .tree import describe, flatten, flatten_like, leaf_type, unflatten
 
 # %% ../nbs/30_program.ipynb #cf2b2f41
 class Variable(Unknown):
@@ -177,9 +177,14 @@ def inlined(program: Program) -> Program:
 
 
 def _call(self: Program, *args: Any) -> Any:
-    leaves, treedef = flatten(args)
-    if treedef != self.trees[0]:
-        raise LitadError(f"the program {self.name} takes arguments of another structure")
+    leaves = flatten_like(args, self.trees[0])
+    if leaves is None:
+        raise LitadError(
+            f"the program {self.name} takes arguments of another structure",
+            got=describe(args),
+            rule="a program is written for one structure of arguments",
+            instead="arguments of the structure it was traced with",
+        )
     return unflatten(self.trees[1], evaluate(self, *leaves))
 
 
@@ -351,7 +356,7 @@ class Tracer(Box):
     def operate(self, operation: Any, leaves: list) -> Any:
         "An operation with several results: one line."
         if getattr(operation, "results", None) is None:
-            return import_module("litad.control").ruled(self.trace, operation, leaves)
+            return import_module("litad.lines").ruled(self.trace, operation, leaves)
         trace = self.trace
         inputs = tuple([trace.operand(x) for x in leaves])
         return trace.write(operation, inputs, {}, operation.results(inputs))

@@ -37,6 +37,7 @@ from .ops import add, divide, floor_divide, multiply, power, remainder, square, 
 from .ops import binary as slow_binary
 from .reductions import matmul, matmul_in_a, matmul_in_b
 from .shapes import getitem
+from .tree import leaf_type
 
 # %% ../nbs/18_record.ipynb #15626b90
 OFF, LEAN, LOGGED, CLOSED = 0, 1, 2, 3
@@ -227,6 +228,8 @@ def _store(self: Var, index: Any, v: Any) -> None:
         if not isinstance(new, Var) or new.tape is not tape:
             raise LitadError(
                 "item assignment into a Var while its tape is not recording",
+                got=f"a Var of {leaf_type(self)}",
+                rule="a store that is not recorded would be lost from the derivative",
                 instead="with tape: y[i] = v",
             )
         self.adopt(new)

@@ -231,6 +231,7 @@ def _match_cotangents(cotangent: Any, values: list, treedef: tuple) -> list:
         raise LitadError(
             "the cotangent has another structure than the result",
             got=describe(cotangent),
+            rule="a cotangent has a weight for each number of the result",
             instead=describe(unflatten(treedef, values)),
         )
     matched = []
@@ -246,6 +247,7 @@ def _match_cotangents(cotangent: Any, values: list, treedef: tuple) -> list:
             raise LitadError(
                 "a cotangent must have the shape of its result, and be real if that is",
                 got=f"cotangent {leaf_type(t)} for result {leaf_type(y)}",
+                rule="a cotangent has a weight for each number of the result",
                 instead=f"a cotangent of shape {np.shape(y)}",
             )
         matched.append(t if t.dtype == y.dtype else t.astype(y.dtype))

@@ -85,6 +85,8 @@ def operate(operation: Any, leaves: Iterable) -> Any:
 def _no_operations(self: Box, operation: Any, leaves: list) -> Any:
     raise LitadError(
         f"{operation.name} has a rule of its own, which a {type(self).__name__} does not follow",
+        got=f"{type(self).__name__} of {leaf_type(self)}",
+        rule="a rule of one's own says how tangents and cotangents pass, and nothing else",
         instead="jvp, vjp, grad and the Jacobians follow it",
     )
 
@@ -110,6 +112,7 @@ def no_foreign(name: str, tree: Any, sources: list) -> Any:
     if levels_of(leaves) - levels_of(sources):
         raise LitadError(
             f"{name} uses a box that is not among its arguments",
+            got=", ".join([type(x).__name__ for x in leaves if isinstance(x, Box)]),
             rule="where a function has a rule of its own, its arguments are all that can vary",
             instead="pass the value as an argument",
         )
@@ -339,6 +342,7 @@ def fitted(name: str, what: str, t: Any, y: Any) -> Any:
         raise LitadError(
             f"the rule of {name} gave a {what} of another shape than its primal",
             got=f"{leaf_type(t)} for {leaf_type(y)}",
+            rule="a tangent or cotangent has a number for each number of its primal",
             instead=f"a {what} of shape {np.shape(y)}; None for zero",
         )
     t = t.astype(y.dtype) if t.dtype.kind in "iub" else t
@@ -354,6 +358,7 @@ def fitted_tree(name: str, what: str, tree: Any, leaves: list, treedef: tuple) -
         raise LitadError(
             f"the rule of {name} gave a {what} of another structure than its primal",
             got=describe(tree),
+            rule="a tangent or cotangent has a number for each number of its primal",
             instead=f"{describe(unflatten(treedef, leaves))}; None for zero",
         )
     return [fitted(name, what, t, y) for t, y in zip(ts, leaves)]
@@ -371,6 +376,8 @@ def straight_through(
         if levels_of(flatten((constants, parameters))[0]):
             raise LitadError(
                 f"{name} passes on the derivative of its first argument only",
+                got="a box among the other arguments",
+                rule="the identity has one argument",
                 instead="stop_gradient(c)",
             )
         leaves, treedef = flatten(x)
@@ -413,7 +420,12 @@ class Custom:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rules is None:
-            raise LitadError(f"{self!r} has no rule yet", instead=self.remedy)
+            raise LitadError(
+                f"{self!r} has no rule yet",
+                got=describe(args),
+                rule="a function with a rule of its own is differentiated by that rule, or not at all",
+                instead=self.remedy,
+            )
         args = self.positional(args, kwargs)
         held = {
             k: args[k] for k in range(len(args)) if k in self.static or k - len(args) in self.static
@@ -422,6 +434,7 @@ class Custom:
             raise LitadError(
                 f"{self!r} was given a box for an argument in nondiff_argnums",
                 got=f"nondiff_argnums={sorted(self.static)}",
+                rule="what is named there is held constant",
                 instead="leave it out of nondiff_argnums",
             )
         leaves, treedef = flatten(tuple([x for k, x in enumerate(args) if k not in held]))
@@ -456,6 +469,7 @@ def _positional(self: Custom, args: tuple, kwargs: dict) -> tuple:
         raise LitadError(
             f"{self!r} takes its arguments by position",
             got=f"{', '.join(kwargs)} by keyword",
+            rule="a rule knows its operands by their positions",
             instead="def f(x, y): without *",
         )
     return args
@@ -512,6 +526,7 @@ def two(name: str, result: Any) -> tuple:
         raise LitadError(
             f"the rule of {name} returns two things",
             got=describe(result),
+            rule="a forward rule gives the value and how it moves",
             instead="return value, tangent",
         )
     return result
@@ -595,6 +610,7 @@ class custom_vjp(Custom):
                 raise LitadError(
                     f"the rule of {name} returns one cotangent per variable",
                     got=describe(found),
+                    rule="each argument is owed a cotangent",
                     instead=f"a tuple of {len(primals)}; None for zero",
                 )
             pairs = zip(primals, found)
@@ -626,6 +642,7 @@ def primitive(
         raise LitadError(
             "primitive needs a rule per operand",
             got=f"{len(push)} for tangents and {len(pull)} for cotangents",
+            rule="both modes differentiate in the same operands",
             instead="primitive(f, jvp=(lambda t, b: t * b, lambda t, a: t * a))",
         )
     name, operands = name or getattr(f, "__name__", "primitive"), operand_names(f, count)
@@ -674,7 +691,10 @@ def _foreign(name: str, f: Callable) -> Callable:
         y = f(*values, **parameters)
         if not isinstance(y, (np.ndarray, np.generic, float, int, complex)):
             raise LitadError(
-                f"{name} must return one array", got=describe(y), instead="custom_jvp or custom_vjp"
+                f"{name} must return one array",
+                got=describe(y),
+                rule="a primitive is one operation, with one result",
+                instead="custom_jvp or custom_vjp",
             )
         return y if hasattr(y, "dtype") else np.asarray(y)[()]
 
@@ -719,6 +739,7 @@ class Recomputed:
             if not all(map(same_size, sizes, map(size_of, again))):
                 raise LitadError(
                     f"{self.name} gave another result when it ran again",
+                    got=f"{describe(again)} after {describe(ys)}",
                     rule="its derivative is taken of a second run",
                     instead="random numbers, and whatever else changes, as arguments",
                 )
@@ -742,7 +763,7 @@ class Recomputed:
 # %% ../nbs/23_rules.ipynb #47d8769e
 def size_of(y: Any) -> float | None:
     "A number by which a result is known again: its mean absolute value."
-    if not smooth(y):
+    if not smooth(y) or isinstance(plain(y), Unknown):
         return None
     with np.errstate(all="ignore"):
         return float(np.mean(np.abs(plain(y)))) if np.size(y) else 0.0
@@ -772,7 +793,12 @@ def _push_recomputed(self: Recomputed, values: list, tangents: list) -> tuple:
         finally:
             level.open = False
         if any(inner[k].value is not x for k, x in zip(moving, before)):
-            raise LitadError(f"{self.name} stored into its argument", instead="a copy: x = x * 1")
+            raise LitadError(
+                f"{self.name} stored into its argument",
+                got=", ".join([leaf_type(x) for x in before]),
+                rule="its derivative is taken of a second run, which must start from the same values",
+                instead="a copy: x = x * 1",
+            )
         return unflatten(treedef, [y for y, _ in pairs]), [t for _, t in pairs]
 
     return operate(Recomputed(self.name, pushed), [*values, *[tangents[k] for k in moving]])
@@ -883,7 +909,10 @@ def checkpoint_chain(
     every = max(1, math.isqrt(len(steps))) if every is None else every
     if not isinstance(every, int) or every < 1:
         raise LitadError(
-            "checkpoint_chain: every is the length of a block", got=repr(every), instead="every=32"
+            "checkpoint_chain: every is the length of a block",
+            got=repr(every),
+            rule="a block has a positive number of layers",
+            instead="every=32",
         )
 
     def block(x, part):

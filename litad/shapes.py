@@ -321,15 +321,15 @@ class Moving(NamedTuple):
     indices: tuple  # what fills the holes
 
     def read(self, x: Any) -> Any:
-        return import_module("litad.control").read_at(x, self)
+        return import_module("litad.indices").read_at(x, self)
 
     def stored(self, x: Any, v: Any) -> Any:
         "x with v stored at the index."
-        return import_module("litad.control").stored_at(x, self, v)
+        return import_module("litad.indices").stored_at(x, self, v)
 
     def added(self, x: Any, v: Any) -> Any:
         "x with v added at the index, repeats adding up."
-        return import_module("litad.control").added_at(x, self, v)
+        return import_module("litad.indices").added_at(x, self, v)
 
 
 def canonical_index(index: Any) -> Any:

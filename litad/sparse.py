@@ -212,6 +212,7 @@ def cut_matrix(matrix: Any, values: list, treedef: tuple, selection: Selection) 
         raise LitadError(
             "a sparse Jacobian is one of real numbers",
             got="complex arguments or results",
+            rule="colours are counted for real columns and rows",
             instead="jacobian(f, holomorphic=True), or the real and imaginary parts",
         )
     for y in values:
@@ -234,6 +235,7 @@ def check_pattern(name: str, pattern: Any, shape: tuple) -> Any:
         raise LitadError(
             f"{name}(sparse=pattern): the pattern has the shape of the matrix",
             got=f"a pattern of shape {pattern.shape} for a matrix of shape {shape}",
+            rule="it says of each entry whether it may differ from zero",
             instead="sparse=True, or the pattern that sparsity(f)(x) finds",
         )
     return tidy(pattern)

@@ -98,6 +98,7 @@ class Tape(Recording):
                 raise LitadError(
                     "this tape is older than the box",
                     got=repr(value),
+                    rule="an inner derivative starts after the outer one",
                     instead="make the Tape inside the function",
                 )
             self.level = fresh_level(value)
@@ -263,6 +264,7 @@ def _backward(self: Tape, out: Var, cotangent: Any = None) -> Any:
             raise LitadError(
                 "backward of an array, or of a complex number, needs a cotangent",
                 got=leaf_type(out.value),
+                rule="a sweep starts from one number, or from a weight for each number",
                 instead="tape.backward(np.sum(y)), or tape.backward(y, cotangent)",
             )
         cotangent = np.ones((), out.dtype)[()]
@@ -275,6 +277,7 @@ def _backward(self: Tape, out: Var, cotangent: Any = None) -> Any:
         raise LitadError(
             "backward: a cotangent has the shape of its output",
             got=leaf_type(cotangent),
+            rule="a cotangent has a weight for each number of the output",
             instead=f"shape {out.shape}",
         )
     self.check_watched()
@@ -292,7 +295,10 @@ def _position(index: int, cleared: int) -> int:
     "The place of an entry among those recorded since the tape was cleared."
     if 0 <= index < cleared:
         raise LitadError(
-            "this value was recorded before the tape was cleared", instead="compute it again"
+            "this value was recorded before the tape was cleared",
+            got=f"operation {index} of a tape that begins at {cleared}",
+            rule="clear() forgets how a value was computed",
+            instead="compute it again",
         )
     return index - cleared if index >= 0 else index
 
@@ -318,6 +324,7 @@ class Adjoints:
             raise LitadError(
                 "no variable of this tape",
                 got=leaf_type(x),
+                rule="a tape knows the adjoints of what it has recorded",
                 instead="adjoints[x] for x = tape.input(...)",
             )
         found = self.values[_position(x.index, self.tape.cleared)]
@@ -333,7 +340,10 @@ def _grad_of(self: Tape, x: Var) -> Any:
     "The adjoint of a variable, after backward."
     if self.adjoints is None:
         raise LitadError(
-            "there are no adjoints yet", instead="tape.backward(y), then tape.grad_of(x)"
+            "there are no adjoints yet",
+            got=f"a tape of {self.num_ops()} operations that was not swept",
+            rule="adjoints are found by the sweep from an output",
+            instead="tape.backward(y), then tape.grad_of(x)",
         )
     return Adjoints(self)[x]
 

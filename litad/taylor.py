@@ -431,5 +431,6 @@ def no_curve(got: str) -> LitadError:
     return LitadError(
         "jet needs the derivatives of a curve: for each argument a list, all of one length",
         got=got,
+        rule="a curve through the point has a derivative of each order in each argument",
         instead="jet(f, x, 4) along x + t, or jet(f, (x, y), ([x1, x2], [y1, y2]))",
     )

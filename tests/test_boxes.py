@@ -122,6 +122,10 @@ def test_control_flow(d):
         (lambda u: u.dot(u), 2 * V),
         (lambda u: u.mean() * 3, [1.0, 1.0, 1.0]),
         (lambda u: np.sum(np.broadcast_to(u, (2, 3))), [2.0, 2.0, 2.0]),
+        (lambda u: np.sum(np.vectorize(lambda a: a * a)(u)), 2 * V),
+        (lambda u: np.sum(np.vectorize(lambda a: a if a > 1.5 else a * a)(u) * W), W * [2, 1, 1]),
+        (lambda u: np.sum(np.sin(np.vectorize(lambda a, b: a * b)(u, 2.0))), 2 * np.cos(2 * V)),
+        (lambda u: np.vectorize(lambda r: r @ r, signature="(n)->()")(u) * 1.0, 2 * V),
     ],
 )
 def test_vector_idioms(d, f, slopes):
@@ -277,7 +281,7 @@ def test_conversions_that_would_lose_the_derivative_are_refused():
         lambda u: np.asarray(u).astype(float).sum(),
         lambda u: np.asarray([u, u], float).sum(),
         lambda u: np.float64(u).sum(),
-        lambda u: np.vectorize(lambda a: a)(u).sum(),
+        lambda u: np.vectorize(float)(u).sum(),
         lambda u: ndimage.gaussian_filter(u, 1.0).sum(),
         lambda u: np.asarray(np.ones(20_000) * u[0]).sum(),
         lambda u: np.fft.fft(np.asarray(u)).real.sum(),

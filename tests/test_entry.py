@@ -1154,3 +1154,55 @@ define i32 @kernel(ptr %in, ptr %out, ptr %arena) {
     tree = Array("float64", (2, 2))
     x = np.array([[1.0, 2.0], [3.0, 4.0]])
     assert np.array_equal(compiled(Signature((tree,), tree), kernel=text)(x), x @ x)
+
+
+def test_what_a_cell_and_a_dictionary_hold_is_read_at_every_call():
+    w, space = np.ones(3), {"k": [np.zeros(2), 1.5], "other": 1}
+    cell = (lambda: w).__closure__[0]
+    tree = List((Array("float64", (2,)), Number("float")))
+    specs = (entry.Cell((Array("float64", (3,)),)), entry.Item((tree,)))
+    results = Tuple((Array("float64", (3,)), Array("float64", (2,)), Number("float")))
+    call = compiled(Signature((), results, specs), [cell, space, "k"])
+    for new in (w, np.arange(3.0), np.full(3, 7.0)):
+        w = new
+        assert same(call()[0], w)
+        space["k"] = [np.full(2, w[1]), float(w[2])]
+        assert same(call()[1], space["k"][0]) and call()[2] == w[2]
+    space["k"][0] = np.full(2, 9.0)
+    assert same(call()[1], np.full(2, 9.0))
+    for change in (
+        lambda: space.pop("k"),
+        lambda: space.update(k=3),
+        lambda: space.update(k=[1, 2, 3]),
+    ):
+        change()
+        assert call()[0] == "miss"
+    space["k"] = [np.zeros(2), 1.5]
+    assert same(call()[0], w)
+    w = np.ones(4)
+    assert call()[0] == "miss"
+    del cell.cell_contents
+    assert call()[0] == "miss"
+
+
+def test_attributes_and_code_are_guarded():
+    class Thing:
+        pass
+
+    thing = Thing()
+    thing.k = "one"
+    one = thing.k
+    number = Number("float")
+    guards = (Lookups(1, True), Field(entry.offset_in_function("__code__")))
+    f = lambda: 1  # noqa: E731
+    call = compiled(
+        Signature((number,), number, (), guards), [thing.__dict__, "k", one, f, f.__code__]
+    )
+    assert call(2.0) == 2.0
+    for k in range(50):
+        thing.k = k
+        assert call(2.0)[0] == "miss"
+    thing.k = one
+    assert call(2.0) == 2.0
+    f.__code__ = (lambda: 2).__code__
+    assert call(2.0)[0] == "miss"

@@ -1,4 +1,6 @@
-"""Compiled functions give what the functions give: for every argument, and after everything around them has changed."""
+"""Compiled functions give what the functions give, also after all around them has changed."""
+
+# ruff: noqa: B023, B007
 
 from __future__ import annotations
 
@@ -136,7 +138,12 @@ def test_globals_rebound_and_functions_redefined(monkeypatch):
     module = globals()
     plain = lambda: helper(x) * weights  # noqa: E731
     same(f(x), plain())
-    for name, value in [("rate", 0.25), ("number", 5), ("number", 5.0), ("weights", np.arange(3.0))]:
+    for name, value in [
+        ("rate", 0.25),
+        ("number", 5),
+        ("number", 5.0),
+        ("weights", np.arange(3.0)),
+    ]:
         monkeypatch.setitem(module, name, value)
         same(f(x), plain())
         same(f(x), plain())
@@ -389,7 +396,10 @@ def test_new_lambdas_share_code():
         for _ in range(20):
             k = 2
             w = np.ones(4)
-            same(jit(value_and_grad(lambda x: np.sum(w * x**k)))(x), value_and_grad(lambda x: np.sum(w * x**k))(x))
+            same(
+                jit(value_and_grad(lambda x: np.sum(w * x**k)))(x),
+                value_and_grad(lambda x: np.sum(w * x**k))(x),
+            )
     assert count() == 1
 
 
@@ -423,7 +433,17 @@ def test_float_that_decides_stays_part_of_the_code():
 def test_types_and_shapes_specialise():
     f = lambda x: np.sum(x * 2)  # noqa: E731
     g = jit(f)
-    for x in [np.ones(3), np.ones(4), np.ones((2, 3)), np.ones(3, "f4"), np.arange(3), 2.0, 3, True, np.float32(2)]:
+    for x in [
+        np.ones(3),
+        np.ones(4),
+        np.ones((2, 3)),
+        np.ones(3, "f4"),
+        np.arange(3),
+        2.0,
+        3,
+        True,
+        np.float32(2),
+    ]:
         for _ in range(2):
             same(g(x), f(x))
     with Counter() as count:
@@ -447,7 +467,10 @@ def test_many_records():
         return x * 2 if k == "a" else x * 3
 
     for n in range(300):
-        same(f(np.ones(n % 150 + 1), "a" if n < 150 else "b"), np.ones(n % 150 + 1) * (2 if n < 150 else 3))
+        same(
+            f(np.ones(n % 150 + 1), "a" if n < 150 else "b"),
+            np.ones(n % 150 + 1) * (2 if n < 150 else 3),
+        )
     assert len(f._records) <= 256
     same(f(1.5, "c"), 4.5)
 
@@ -472,7 +495,17 @@ def test_callables_of_all_kinds():
         return ruled(*primals), tangents[0] * 20.0
 
     x = np.arange(1.0, 4.0)
-    for f in [np.sin, abs, ruled, np.add.reduce, np.sum, jit(np.cos), partial(np.multiply, 2.0), x.__mul__, np.vectorize(lambda x: x)]:
+    for f in [
+        np.sin,
+        abs,
+        ruled,
+        np.add.reduce,
+        np.sum,
+        jit(np.cos),
+        partial(np.multiply, 2.0),
+        x.__mul__,
+        np.vectorize(lambda x: x),
+    ]:
         same(jit(f)(x), f(x))
     same(jit(grad(lambda x: np.sum(ruled(x))))(x), np.full(3, 20.0))
     same(grad(lambda x: np.sum(jit(ruled)(x)))(x), np.full(3, 20.0))
@@ -520,7 +553,13 @@ def test_statics():
             x = x * 2 if mode == "a" else x + 1
         return x
 
-    for g in [jit(f), jit(f, static_argnums=1), jit(f, static_argnums=-2), jit(f, static_argnames="n"), jit(f, static_argnums=(1, 2))]:
+    for g in [
+        jit(f),
+        jit(f, static_argnums=1),
+        jit(f, static_argnums=-2),
+        jit(f, static_argnames="n"),
+        jit(f, static_argnums=(1, 2)),
+    ]:
         for n in (2, 3, 2):
             same(g(1.5, n, "a"), f(1.5, n, "a"))
             same(g(1.5, n, "b"), f(1.5, n, "b"))
@@ -701,7 +740,24 @@ def test_odd_arrays():
     read_only = base.copy()
     read_only.flags.writeable = False
     unaligned = np.frombuffer(b"\0" + base.tobytes(), np.uint8)[1:].view(np.float64)
-    for x in [base[::2, ::-1], base.T, base.astype(">f8"), read_only, np.array(2.0), base.astype("f2"), base + 1j, base[:0], np.zeros((0, 3)), base.astype("u1"), base.astype("i4"), unaligned, base > 3, base.astype("longdouble"), np.float16(2), 3 + 4j]:
+    for x in [
+        base[::2, ::-1],
+        base.T,
+        base.astype(">f8"),
+        read_only,
+        np.array(2.0),
+        base.astype("f2"),
+        base + 1j,
+        base[:0],
+        np.zeros((0, 3)),
+        base.astype("u1"),
+        base.astype("i4"),
+        unaligned,
+        base > 3,
+        base.astype("longdouble"),
+        np.float16(2),
+        3 + 4j,
+    ]:
         for _ in range(2):
             with np.errstate(all="ignore"):
                 same(g(x), f(x), exact_types=np.ndim(x) > 0)
@@ -722,7 +778,12 @@ def test_aliased_arguments_and_results():
 
 def test_containers_in_and_out():
     def f(d, p, q, s):
-        return {"z": d["b"] * p.x, "a": [p, (s, None)]}, Pair(q.a + q.b, "text"), collections.defaultdict(list, k=d["a"] * 2), collections.OrderedDict(o=d["a"] + 1)
+        return (
+            {"z": d["b"] * p.x, "a": [p, (s, None)]},
+            Pair(q.a + q.b, "text"),
+            collections.defaultdict(list, k=d["a"] * 2),
+            collections.OrderedDict(o=d["a"] + 1),
+        )
 
     g = jit(f)
     args = ({"b": np.ones(2), "a": 2.0}, Point(1.5, np.arange(2.0)), Pair(np.ones(1), 2.0), "s")
@@ -1040,3 +1101,55 @@ def test_compiling_does_not_grow():
     for k in range(300, 400):
         round_(k)
     assert resident() - before < 60e6
+
+
+# ---- explain
+
+
+def test_explain_shows_every_stage():
+    f = value_and_grad(lambda x: np.sum(np.sin(x) * x))
+    found = litad.explain(f, np.ones(50))
+    assert len(found.optimised) <= len(found.program) and len(found.passes) > 3
+    assert "define" in found.kernel and "define" in found.llvm and found.assembly
+    assert found.fallback == [] and found.numbers["operations"] > 50
+    assert all([set(row) == {"name", "type", "bytes", "offset"} for row in found.memory])
+    assert len(repr(found).splitlines()) < 15
+    assert set(found._repr_mimebundle_()) == {"text/plain", "text/markdown"}
+    compiled = jit(f)
+    compiled(np.ones(50))
+    with Counter() as count:
+        assert "lines traced" in repr(litad.explain(compiled, np.ones(50)))
+    assert count() == 0
+
+
+def test_explain_says_what_falls_back():
+    x = np.ones(5)
+    assert any(["sort" in what for what, _ in litad.explain(lambda x: np.sort(x) * 2, x).fallback])
+    said = repr(litad.explain(lambda x: x + np.random.rand(), 1.0))
+    assert "draws random numbers" in said
+    assert "keyword" in repr(litad.explain(lambda x, k: x * k, x, k=2.0))
+    assert "MaskedArray" in repr(litad.explain(lambda x: x * 2, np.ma.ones(3)))
+    words = ["a", "b"]
+    index = np.array([0, 1])
+    assert "Python" in repr(litad.explain(lambda x: x[int(index[0])] * len(words), x))
+    with pytest.raises(LitadError, match="explain takes numbers"):
+        grad(lambda x: litad.explain(np.sin, x))(1.0)
+
+
+def test_explain_without_llvmlite(monkeypatch):
+    monkeypatch.setattr(litad.pieces, "available", lambda: False)
+    found = litad.explain(lambda x: x * 2 - 7.125, np.ones(5))
+    assert "llvmlite is not installed" in repr(found) and found.kernel == ""
+
+
+def test_failures_leave_no_trace_in_the_plan():
+    w = np.ones(3)
+    f = jit(lambda x: w * x)
+    with pytest.raises(ValueError):
+        f(np.ones(4))
+    for _ in range(2):
+        same(f(np.ones(3)), w)
+    assert litad.explain(f, np.ones(3)).fallback == []
+    g = jit(lambda x, n: x[:n] + np.ones(n + 1))
+    with pytest.raises(ValueError):
+        g(np.ones(3), 2)

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-import litad
+import litad.program
 from litad import (
     LitadError,
     derivative,
@@ -334,6 +334,11 @@ def test_dictionaries_are_matched_by_key():
         "a": 12.0,
         "b": 3.0,
     }
+    program = litad.program.trace(f, x)
+    found = program({"b": np.ones(2), "a": 1.0})
+    assert found["u"].tolist() == [3.0, 3.0] and found["v"].tolist() == [5.0, 5.0]
+    with pytest.raises(LitadError, match="structure"):
+        program({"b": np.ones(2)})
     for wrong in ({"u": np.ones(2)}, {"u": np.ones(2), "w": np.ones(2)}, (np.ones(2), np.ones(2))):
         with pytest.raises(LitadError, match="structure"):
             pullback(wrong)
