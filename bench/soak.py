@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-CALLS, COMPILATIONS, REMEMBERED = 10**6, 10**3, 300
-CALLS_LIMIT, COMPILATIONS_LIMIT = 256.0, 4096.0  # KB
+CALLS, COMPILATIONS, REMEMBERED = 10**6, 10**3, 500
+CALLS_LIMIT, COMPILATIONS_LIMIT = 256.0, 1024.0  # KB
 
 
 def resident() -> float:
@@ -46,11 +46,11 @@ def compilations() -> dict[str, float]:
     import litad
     from litad.jit import jit
 
-    n, sizes = 0, []
+    lengths = np.random.default_rng(0).permutation(2 * COMPILATIONS)  # some hundreds of any size
+    arrays, sizes = (np.ones(n) for n in lengths), []
     for count in (10, REMEMBERED, COMPILATIONS):
         for _ in range(count):
-            n += 1
-            jit(litad.value_and_grad(lambda x: np.sum(x * x)))(np.ones(n))
+            jit(litad.value_and_grad(lambda x: np.sum(x * x)))(next(arrays))
         sizes.append(resident())
     return {"compilations": sizes[2] - sizes[1], "each": (sizes[1] - sizes[0]) / REMEMBERED}
 

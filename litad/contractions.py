@@ -14,7 +14,6 @@ import numpy as np
 
 import litad.linalg  # noqa: F401  (diagonals)
 from .core import FUNCTIONS, Box, LitadError, Primitive, as_operand, bind, implements, no_out
-from .tree import leaf_type
 
 # %% ../nbs/07_contractions.ipynb #901f563c
 @cache
@@ -136,7 +135,8 @@ def _einsum(*args, out=None, optimize=False, **options):
         terms.append(
             (np.sum(x, axis=alone) if alone else x, "".join([c for c in letters if c in needed]))
         )
-    if len(operands) == 1 and len(ins[0]) > len(result) == len(set(ins[0])):  # a view in NumPy
+    whole = len(operands) == 1 and len(ins[0]) > len(result) == len(set(ins[0]))
+    if whole and isinstance(operands[0], Box):  # a view in NumPy
         return operands[0].seen(along_diagonals(ins[0], result, sizes))
     if len(terms) == 1:
         ((x, letters),) = terms

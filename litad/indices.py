@@ -376,7 +376,7 @@ def stores_last(equations: list) -> list:
         write(e)
     return lines
 
-
+# %% ../nbs/31a_indices.ipynb #abaff344
 def _depends(e: Equation, on: Equation, made: dict) -> bool:
     "Whether a line needs another, directly or not."
     todo, seen = [e], set()

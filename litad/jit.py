@@ -23,7 +23,15 @@ import numpy as np
 from .arguments import boxable, check_function
 from .buffers import present
 from .core import Box, LitadError, as_operand
-from litad.entry import (
+from .callables import make_callable
+from .entry import Record, install
+from .forward import Dual, jvp
+from .pieces import Specialisation, as_result, is_number
+from .program import NeedsNumber, Program, Tracer, Variable, evaluate, trace, traceable
+from .record import Var
+from .reverse import vjp
+from .rules import operate
+from litad.signature import (
     CELL,
     DTYPES,
     MISSING,
@@ -38,21 +46,12 @@ from litad.entry import (
     Lookups,
     Named,
     Number,
-    Record,
     Signature,
     Static,
     Tuple,
     fast_calls,
-    install,
-    make_callable,
     offset_in_function,
 )
-from .forward import Dual, jvp
-from .pieces import Specialisation, as_result, is_number
-from .program import NeedsNumber, Program, Tracer, Variable, evaluate, trace, traceable
-from .record import Var
-from .reverse import vjp
-from .rules import operate
 from litad.surroundings import (
     Missing,
     Place,
@@ -677,7 +676,7 @@ def guards_of(around: Surroundings, moving: bool) -> tuple[tuple, list]:
         fields.append(Field(offset))
         operands += [access.holder, expected(x)]
     for holder, pairs in spaces.values():
-        fields.append(Lookups(len(pairs), "__builtins__" not in holder))
+        fields.append(Lookups(len(pairs)))
         operands += [holder, *[part for pair in pairs.items() for part in pair]]
     return tuple(fields), operands
 

@@ -333,10 +333,12 @@ class Plan:
     def worth_keeping(self, y: Variable, equation: Equation) -> bool:
         "Whether an array is costly, and would be computed more than once."
         views = ("broadcast_to", "reshape", "transpose", "getitem")
-        if self.cost[y] < 20 or equation.primitive.name in views:
+        if equation.primitive.name in views:
             return False
-        users = self.users.get(y, ())
-        return len(users) > 1 or any([repeats(e, y) for e in users])
+        users, cost = self.users.get(y, ()), self.cost[y]
+        return (cost >= 20 and len(users) > 1) or (
+            cost >= 3 and any([repeats(e, y) for e in users])
+        )
 
 
 def repeats(equation: Equation, x: Variable) -> bool:
@@ -360,7 +362,7 @@ class Silent(Writer):
 class Survey(Elements):
     """A walk over what a step reads."""
 
-    def __init__(self, lowering: "Lowering"):
+    def __init__(self, lowering: "Lowering", step: Step):
         self.draft, self.plan, self.program = lowering.draft, lowering.plan, lowering.program
         self.definition, self.pointer = lowering.definition, lowering.pointer
         self.layout = lowering.layout
@@ -369,6 +371,9 @@ class Survey(Elements):
         self.ranges = dict(lowering.ranges)
         self.reads: list[tuple] = []
         self.breaks: set[tuple] = set()
+        order = self.plan.order
+        self.now, self.again = order[step.equation], None
+        self.gone = {x: order[self.definition[y]] for y, x in self.plan.stolen.items()}
 
     def read(self, v: Variable, index: tuple) -> str:
         if (v, index) in self.scopes[-1]:
@@ -376,6 +381,8 @@ class Survey(Elements):
         self.keep((v, index), "%?")
         place = self.plan.place.get(v)
         if v in self.pointer or place in ("memory", "input"):
+            if self.again is not None and self.gone.get(v, math.inf) <= self.now:
+                raise NeedsMemory(self.again)
             self.reads.append((v, index))
         elif place != "registers":
             self.compute(v, index)
@@ -384,7 +391,9 @@ class Survey(Elements):
         elif self.must_exist(v):
             raise NeedsMemory(v)
         else:
+            outer, self.again = self.again, v if self.again is None else self.again
             self.compute(v, index)
+            self.again = outer
         return "%?"
 
     def lies(self, v: Variable) -> bool:
@@ -411,7 +420,7 @@ class Survey(Elements):
 # %% ../nbs/38_loops.ipynb #2b64a123
 def survey(lowering: "Lowering", step: Step) -> None:
     "Note what a step reads, and where its loops should be cut."
-    walk = Survey(lowering)
+    walk = Survey(lowering, step)
     step.survey(walk)
     step.reads, step.breaks = walk.reads, {}
     for name, place in walk.breaks:

@@ -18,7 +18,6 @@ from litad.bodies import (
     Branch,
     Fori,
     Loop,
-    Operation,
     Scan,
     While,
     lifted,
@@ -27,7 +26,7 @@ from litad.bodies import (
     varying,
     zeros_for,
 )
-from .core import UFUNCS, Box, LitadError, Primitive, Unknown, bind, plain, user_line
+from .core import UFUNCS, Box, LitadError, Unknown, bind, plain, user_line
 from .indices import at_get, at_put, is_cheap, needed, zeros_near
 from .ops import add
 from .program import Equation, Program, Variable, evaluate, variable_like

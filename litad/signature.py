@@ -103,6 +103,7 @@ class Lookups:
     """A guard: a dictionary, its first operand, holds pairs of a key and an object, the operands after it."""
 
     count: int
+    attributes: bool = False  # whether it may be the dictionary of an instance
 
 
 #: Stands for an object that must not be found by a lookup.
@@ -355,6 +356,7 @@ class Layout:
         if word(id(cell) + CELL) != id(one):
             raise LookupError("content of a cell")
         self.version = _version_of_a_dict(self.used + 8)
+        self.counts_attributes = self.version is not None and _counts_attributes(self.version)
         self._array()
         self.value = {dtype: self._value(dtype) for dtype in DTYPES}
 
@@ -380,12 +382,16 @@ def _version_of_a_dict(offset: int) -> int | None:
     ):
         change()
         seen.append(now())
-    instance = type("Instance", (), {})()
-    for number in range(40):
-        before = now(instance.__dict__)
-        instance.a = number
-        quiet = quiet and before != now(instance.__dict__)
     return offset if quiet and len(set(seen)) == len(seen) else None
+
+
+def _counts_attributes(offset: int) -> bool:
+    "Whether setting an instance's attribute counts as a change of its dictionary: not in Python 3.13."
+    instance, seen = type("Instance", (), {})(), set()
+    for number in range(1, 41):
+        instance.a = number
+        seen.add(word(id(instance.__dict__) + offset))
+    return len(seen) == 40
 
 # %% ../nbs/35a_signature.ipynb #80af1603
 def _array(self: Layout) -> None:

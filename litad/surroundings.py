@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .core import Box, LitadError, user_path
-from .entry import find
 from .tree import flatten, unflatten
 
 # %% ../nbs/41_surroundings.ipynb #3e863c6f
@@ -340,7 +339,9 @@ def compiler_of(
 ) -> Any:
     "What stands behind a compiled function; None for anything else."
     return (
-        getattr(x, "__dict__", {}).get("compiler") if type(x).__module__ == "litad.entry" else None
+        getattr(x, "__dict__", {}).get("compiler")
+        if type(x).__module__ == "litad.callables"
+        else None
     )
 
 

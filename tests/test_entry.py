@@ -18,31 +18,30 @@ import weakref
 import numpy as np
 import pytest
 
-from litad import LitadError, entry
+from litad import LitadError, signature
+from litad.callables import SlowCallable, make_callable
 from litad.engine import Code, available, emit, join, resolve
-from litad.entry import (
+from litad.entry import Record, entry_symbols, entry_text, install
+from litad.signature import (
     CELL,
     MISSING,
     Array,
+    Cell,
     Donated,
     Field,
+    Item,
     List,
     Lookups,
     Named,
     Number,
-    Record,
     Signature,
-    SlowCallable,
     Static,
     Tuple,
     describe,
-    entry_symbols,
-    entry_text,
     fast_calls,
     inputs,
-    install,
     leaves,
-    make_callable,
+    offset_in_function,
 )
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs llvmlite")
@@ -103,7 +102,7 @@ def miss(*args, **named):
 
 def compiled(signature, operands=(), kernel=None, failed=None, fallback=miss):
     kernel = kernel or copying(signature)
-    if entry.fast_calls():
+    if fast_calls():
         code = Code(join(kernel, entry_text(signature)), entry_symbols())
     else:
         code = Code(kernel)
@@ -116,7 +115,7 @@ def compiled(signature, operands=(), kernel=None, failed=None, fallback=miss):
 def path(request, monkeypatch):
     """Every test runs on both call paths."""
     if request.param == "ctypes":
-        monkeypatch.setattr(entry, "_by_ctypes", True)
+        monkeypatch.setattr(signature, "_by_ctypes", True)
     elif not fast_calls():
         pytest.skip("this interpreter goes through ctypes")
     return request.param
@@ -880,7 +879,9 @@ EXIT = """
 import sys, threading
 import numpy as np
 from litad.engine import Code, join
+from litad.callables import *
 from litad.entry import *
+from litad.signature import *
 text = "define i32 @kernel(ptr %in, ptr %out, ptr %arena) {\\n  ret i32 0\\n}\\n"
 tree = Array("float64", (3,))
 signature = Signature((tree,), tree, arena=64, release_gil=True)
@@ -1023,7 +1024,9 @@ def test_installing_and_calling_from_threads():
 FIRST = """
 import threading
 from litad.engine import Code, join
+from litad.callables import *
 from litad.entry import *
+from litad.signature import *
 text = "define i32 @kernel(ptr %in, ptr %out, ptr %arena) {\\n  ret i32 0\\n}\\n"
 signature, right = Signature((Static(),), Static()), []
 together = threading.Barrier(4)
@@ -1160,7 +1163,7 @@ def test_what_a_cell_and_a_dictionary_hold_is_read_at_every_call():
     w, space = np.ones(3), {"k": [np.zeros(2), 1.5], "other": 1}
     cell = (lambda: w).__closure__[0]
     tree = List((Array("float64", (2,)), Number("float")))
-    specs = (entry.Cell((Array("float64", (3,)),)), entry.Item((tree,)))
+    specs = (Cell((Array("float64", (3,)),)), Item((tree,)))
     results = Tuple((Array("float64", (3,)), Array("float64", (2,)), Number("float")))
     call = compiled(Signature((), results, specs), [cell, space, "k"])
     for new in (w, np.arange(3.0), np.full(3, 7.0)):
@@ -1193,7 +1196,7 @@ def test_attributes_and_code_are_guarded():
     thing.k = "one"
     one = thing.k
     number = Number("float")
-    guards = (Lookups(1, True), Field(entry.offset_in_function("__code__")))
+    guards = (Lookups(1), Field(offset_in_function("__code__")))
     f = lambda: 1  # noqa: E731
     call = compiled(
         Signature((number,), number, (), guards), [thing.__dict__, "k", one, f, f.__code__]

@@ -1011,7 +1011,7 @@ def test_fast_math():
 
 def test_without_llvmlite(monkeypatch):
     monkeypatch.setattr(litad.engine, "available", lambda: False)
-    monkeypatch.setattr(litad.entry, "available", lambda: False)
+    monkeypatch.setattr(litad.signature, "available", lambda: False)
     monkeypatch.setattr(litad.pieces, "available", lambda: False)
     w = np.ones(3)
     f = lambda x: np.sum(w * np.sin(x))  # noqa: E731
@@ -1022,7 +1022,7 @@ def test_without_llvmlite(monkeypatch):
 
 
 def test_through_ctypes(monkeypatch):
-    monkeypatch.setattr(litad.entry, "_by_ctypes", True)
+    monkeypatch.setattr(litad.signature, "_by_ctypes", True)
     w = np.ones(3)
     f = lambda x: np.sum(w * np.sin(x))  # noqa: E731
     g, x = jit(value_and_grad(f)), np.arange(3.0)

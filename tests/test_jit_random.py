@@ -14,7 +14,7 @@ from litad.engine import available
 from litad.jit import jit
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs llvmlite")
-ROUNDS = int(os.environ.get("LITAD_FUZZ", "40"))
+ROUNDS = int(os.environ.get("LITAD_FUZZ", "12"))
 SHAPES = [
     (),
     (1,),

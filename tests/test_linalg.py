@@ -548,8 +548,9 @@ def test_derivatives_of_matrix_functions_in_closed_form():
             assert second[0] == close(second[1], abs=1e-9)
         root = mine(np.sqrt)
         E = even(WEIGHTS)
+        along = lambda f, A=A, E=E: lambda s: np.sum(WEIGHTS * f(A + s * E))  # noqa: E731
         third = [
-            derivative(derivative(grad(lambda s, f=f: np.sum(WEIGHTS * f(A + s * E)))))(0.0)
+            derivative(derivative(grad(along(f))))(0.0)
             for f in (mine(lambda w: w**3), lambda x: linalg.matrix_power(even(x) / 2, 3))
         ]
         assert third[0] == close(third[1], abs=1e-8)

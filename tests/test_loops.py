@@ -349,6 +349,17 @@ def test_array_asked_for_between_stores():
     native(f, X, 7)
 
 
+def test_small_part_of_an_array_that_is_overwritten():
+    "a part held in registers and asked for in a loop is not computed again from what is gone"
+
+    def f(b):
+        y = b.copy()
+        y[1:] += 1.0
+        return np.sum(np.tanh(y[[0, -1, 0]])) + np.sum(np.tanh(b))
+
+    native(grad(f), X[:17])
+
+
 @pytest.mark.parametrize("n", [3, 5, 16, 17])
 def test_totals_across_and_along(n):
     "totals of rows and of columns in the same loops"

@@ -443,7 +443,6 @@ def test_rounded_orders(name):
     assert np.allclose(derivatives(one, 0.3, 2), derivatives(other, 0.3, 2), rtol=1e-13)
 
 
-
 @pytest.mark.parametrize("name", EDGES)
 def test_edges(name):
     f, x, expected = EDGES[name]
