@@ -445,7 +445,7 @@ def reduce_of(ufunc: np.ufunc) -> Callable:
             raise LitadError(
                 f"np.{ufunc.__name__}.reduce(where=mask) of a box",
                 got=f"where={leaf_type(where)}",
-                rule="what is left out has to be a neutral element, which this operation lacks",
+                rule="an operation without a rule for this is folded over every element",
                 instead="x[mask], or np.where(mask, x, fill)",
             )
         array = as_operand(array) if dtype is None else array.astype(dtype)

@@ -378,7 +378,17 @@ def test_no_elements(shape):
 def test_results_of_all_kinds():
     "a result twice, an input, a number, a truth value, an integer, a view"
     kernel, got = native(
-        lambda x: (x, 3.0, x > 0, np.sum(x > 0), x[::-1], np.exp(x), np.exp(x), np.array([1.0, 2.0])), X
+        lambda x: (
+            x,
+            3.0,
+            x > 0,
+            np.sum(x > 0),
+            x[::-1],
+            np.exp(x),
+            np.exp(x),
+            np.array([1.0, 2.0]),
+        ),
+        X,
     )
     assert [y.dtype.name for y in got[:4]] == ["float64", "float64", "bool", "int64"]
 
