@@ -24,11 +24,12 @@ from litad.callables import (
     SlowCallable,
     Writer,
     externals,
+    make_callable,
     pointer_at,
     runtime,
 )
 from .core import LitadError
-from .engine import Code, capsule
+from .engine import Code, capsule, join
 from litad.signature import (
     CELL,
     DTYPES,

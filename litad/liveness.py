@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
+import numpy as np
 
 from .core import Primitive
 from .program import Equation, Program, Variable

@@ -7,14 +7,17 @@ __all__ = ['SOURCE', 'STEPS', 'SUMS', 'TERMS', 'MUCH', 'SOME', 'FAR', 'BACK', 'U
            'Store', 'Few', 'Reduction', 'Running', 'Product', 'term', 'Alone', 'step', 'running', 'reduction',
            'product', 'Uses', 'repeats', 'Plan', 'Silent', 'Survey', 'survey', 'price', 'turned', 'may_lie_by_columns',
            'pointwise', 'alike', 'Group', 'gather', 'join_group', 'Lowering', 'Partial', 'spread', 'pieces',
-           'side_by_side', 'Kernel', 'header', 'inner_text', 'memory_of', 'outer_text', 'build', 'place_results',
-           'hand_over', 'reads', 'may_overwrite', 'lower', 'linked', 'run', 'outline']
+           'side_by_side', 'Kernel', 'header', 'inner_text', 'outermost_loops', 'lives_of', 'share_places', 'memory_of',
+           'outer_text', 'build', 'place_results', 'hand_over', 'reads', 'may_overwrite', 'lower', 'linked', 'run',
+           'outline']
 
 # %% ../nbs/51_loops.ipynb #ef49f92a
 import copy
 import ctypes
+import itertools
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -855,13 +858,59 @@ def inner_text(head: str, draft: Draft) -> list[str]:
     return [head, "entry:", *status, *writer.slots, *writer.lines, last, "}"]
 
 # %% ../nbs/51_loops.ipynb #1fcc7089
+def outermost_loops(lines: list[str]) -> list[tuple[int, int]]:
+    "The first and the last line of every loop that is in no other."
+    heads = {x[4:-1]: k for k, x in enumerate(lines) if x.startswith("head") and x.endswith(":")}
+    ends = {x[4:-1]: k for k, x in enumerate(lines) if x.startswith("exit") and x.endswith(":")}
+    spans, last = [], -1
+    for low, high in sorted([(heads[n], ends[n]) for n in heads if n in ends]):
+        if low > last:
+            spans.append((low, high))
+            last = high
+    return spans
+
+
+def lives_of(draft: Draft) -> dict[int, tuple[int, int]]:
+    "From where to where in the text each temporary lives; without those whose pointers are kept."
+    lines, lives, kept = draft.writer.lines, {}, set()
+    for k, text in enumerate(lines):
+        for found in re.findall(r"%tmp(\d+)\b", text):
+            n = int(found)
+            lives[n] = (lives.get(n, (k, k))[0], k)
+            if f"store ptr %tmp{n}," in text or " phi " in text or " select " in text:
+                kept.add(n)
+    spans = outermost_loops(lines)
+    for n, (first, last) in lives.items():
+        first = min([low for low, high in spans if low <= first <= high], default=first)
+        last = max([high for low, high in spans if low <= last <= high], default=last)
+        lives[n] = (first, last)
+    return {n: life for n, life in lives.items() if n not in kept}
+
+
+def share_places(draft: Draft) -> None:
+    "Let temporaries that never live at the same time lie in one place, under one name."
+    ends: dict = {}  # a place -> where the last life in it ends
+    for n, (first, last) in sorted(lives_of(draft).items(), key=lambda life: life[1]):
+        free = [place for place, end in ends.items() if end < first]
+        place = draft.shared[n] = free[0] if free else n
+        ends[place] = last
+    new = {n: place for n, place in draft.shared.items() if n != place}
+    if new:
+        rename = lambda found: f"%tmp{new.get(int(found[1]), int(found[1]))}"  # noqa: E731
+        lines = draft.writer.lines
+        lines[:] = [re.sub(r"%tmp(\d+)\b", rename, x) if "%tmp" in x else x for x in lines]
+
+# %% ../nbs/51_loops.ipynb #81155cfc
 def memory_of(draft: Draft) -> tuple[list[tuple], int]:
     "Where each temporary array begins in the scratch memory, and how much of that there is."
-    places, size = [], 0
-    for v in draft.temporaries:
-        places.append((v, size))
-        size += 0 if v in draft.elided else (v.size * v.dtype.itemsize + 63) // 64 * 64
-    return places, size
+    need: dict = {}
+    for k, v in enumerate(draft.temporaries):
+        size = 0 if v in draft.elided else (v.size * v.dtype.itemsize + 63) // 64 * 64
+        place = draft.shared.get(k, k)
+        need[place] = max(need.get(place, 0), size)
+    starts = dict(zip(need, itertools.accumulate(need.values(), initial=0)))
+    places = [(v, starts[draft.shared.get(k, k)]) for k, v in enumerate(draft.temporaries)]
+    return places, sum(need.values())
 
 
 def outer_text(name: str, draft: Draft, inputs: int, outputs: int) -> list[str]:
@@ -909,6 +958,7 @@ def build(program: Program, draft: Draft, name: str, donate: dict) -> Kernel:
     low.write()
     for k, x in copies:
         low.copy_out(f"%out{k}", x)
+    share_places(draft)
     taken = low.owned & set(low.plan.stolen.values())
     written = set(donated.values()) | {k for k, v in enumerate(inputs) if v in taken}
     outputs = len(program.outputs)

@@ -231,6 +231,7 @@ class Draft:
         self.loaded: set = set()  # variables that are read from memory
         self.kept: set = set()  # variables that need their place although no load says so
         self.temporaries: list[Variable] = []
+        self.shared: dict[int, int] = {}  # a temporary -> the one whose place it takes
         self.arrays: list[np.ndarray] = []  # known arrays that the kernel is given
         self.fallible = False  # an index may be out of range
         self.selections: dict = {}  # equations and their indices, taken apart

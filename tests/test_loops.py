@@ -511,3 +511,16 @@ def test_no_plan_settles_late():
     for seed in range(10):
         f, xs = random_program(seed)
         assert lower(optimise(trace(f, *xs))).arena < 1 << 20
+
+
+def test_temporaries_share_their_places():
+    def f(x):
+        for _ in range(8):
+            x = np.cumsum(np.sin(x)) / 10
+            x = np.concatenate([x[300:], x[:300]])
+        return x
+
+    kernel, got = native(f, np.linspace(0, 1, 1000))
+    assert np.allclose(got[0], f(np.linspace(0, 1, 1000)), rtol=1e-12)
+    places = {place for _, place in kernel.memory}
+    assert len(kernel.memory) >= 7 and len(places) == 2 and kernel.arena == 16000
