@@ -24,12 +24,11 @@ from litad.callables import (
     SlowCallable,
     Writer,
     externals,
-    make_callable,
     pointer_at,
     runtime,
 )
 from .core import LitadError
-from .engine import Code, capsule, join
+from .engine import Code, capsule
 from litad.signature import (
     CELL,
     DTYPES,

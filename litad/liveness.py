@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
-import numpy as np
-
 from .core import Primitive
 from .program import Equation, Program, Variable
 from .ranges import ANY, FREE, OPERATIONS, either, ranges_of
