@@ -158,7 +158,7 @@ class Operation:
         pairs = zip(*self.over_lanes(values, mapped, count))
         return [Lanes(y, top) if flag else y for y, flag in pairs]
 
-    def with_regions(self, regions: list) -> "Operation":
+    def with_regions(self, regions: list) -> Any:
         "The same operation with other programs, of the same types, as its regions."
         new = copy.copy(self)
         new.regions = list(regions)
@@ -220,7 +220,7 @@ class Loop(Operation):
         self.regions, self.counts, self.shown = regions, counts, shown
         self.body = regions[-1]
 
-    def with_regions(self, regions: list) -> "Loop":
+    def with_regions(self, regions: list) -> Any:
         new = super().with_regions(regions)
         new.body = regions[-1]
         return new
@@ -276,7 +276,7 @@ class Scan(Loop):
         super().__init__([body], tuple(counts), shown)
         self.length, self.reverse = length, reverse
 
-    def changed(self, body: Program, counts: tuple, more: int, places: list) -> "Scan":
+    def changed(self, body: Program, counts: tuple, more: int, places: list) -> Any:
         return Scan(body, self.length, self.reverse, counts)
 
     def results(self, inputs: tuple) -> list[Variable]:
@@ -310,7 +310,7 @@ class Fori(Loop):
         super().__init__([body], (*counts, 0)[:3], {"counts": tuple(counts[:2])})
         self.max_steps = max_steps
 
-    def changed(self, body: Program, counts: tuple, more: int, places: list) -> "Fori":
+    def changed(self, body: Program, counts: tuple, more: int, places: list) -> Any:
         return Fori(body, tuple(counts), self.max_steps)
 
     def compute(self, leaves: list) -> list:
@@ -336,12 +336,12 @@ class While(Loop):
         super().__init__([test, body], (*counts, 0)[:3], {"counts": tuple(counts[:2])})
         self.test, self.max_steps = test, max_steps
 
-    def with_regions(self, regions: list) -> "While":
+    def with_regions(self, regions: list) -> Any:
         new = super().with_regions(regions)
         new.test = regions[0]
         return new
 
-    def changed(self, body: Program, counts: tuple, more: int, places: list) -> "While":
+    def changed(self, body: Program, counts: tuple, more: int, places: list) -> Any:
         "The loop with another body, and the same test of those inputs that were there before."
         inputs = [Variable(x.shape, x.dtype, x.weak) for x in body.inputs]
         for at, place in enumerate(places):

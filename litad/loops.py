@@ -381,7 +381,7 @@ class Silent(Writer):
 class Survey(Elements):
     """A walk over what a step reads."""
 
-    def __init__(self, lowering: "Lowering", step: Step):
+    def __init__(self, lowering: Any, step: Step):
         self.draft, self.plan, self.program = lowering.draft, lowering.plan, lowering.program
         self.definition, self.pointer = lowering.definition, lowering.pointer
         self.layout = lowering.layout
@@ -437,7 +437,7 @@ class Survey(Elements):
         return a
 
 # %% ../nbs/51_loops.ipynb #2b64a123
-def survey(lowering: "Lowering", step: Step) -> None:
+def survey(lowering: Any, step: Step) -> None:
     "Note what a step reads, and where its loops should be cut."
     walk = Survey(lowering, step)
     step.survey(walk)
@@ -450,7 +450,7 @@ def survey(lowering: "Lowering", step: Step) -> None:
 FAR = 6  # what a jump to a distant number costs, against a step to the next one
 
 
-def price(lowering: "Lowering", step: Step, k: int, free: bool) -> int:
+def price(lowering: Any, step: Step, k: int, free: bool) -> int:
     "What it costs to make one of a step's loops the innermost."
     far = lambda stride: 0 if not stride else 1 if stride == 1 else FAR  # noqa: E731
     total = 0
@@ -464,7 +464,7 @@ def price(lowering: "Lowering", step: Step, k: int, free: bool) -> int:
     return total + (1 if stride == 1 else FAR) * (1 if type(step) is Store else 2)
 
 # %% ../nbs/51_loops.ipynb #efdbd011
-def turned(lowering: "Lowering", step: Step) -> None:
+def turned(lowering: Any, step: Step) -> None:
     "Make that loop of a step the innermost which runs along memory."
     if type(step) not in (Store, Reduction, Product) or len(step.dims) < 2:
         return
@@ -480,7 +480,7 @@ def turned(lowering: "Lowering", step: Step) -> None:
     survey(lowering, step)
 
 
-def may_lie_by_columns(lowering: "Lowering", v: Variable) -> bool:
+def may_lie_by_columns(lowering: Any, v: Variable) -> bool:
     "Whether a matrix is ours, and nobody takes its memory for rows one after the other."
     calm = {"transpose", "matmul", "sum", "max", "min", "getitem", "broadcast_to"}
     names = [e.primitive.name for e in lowering.plan.users.get(v, ())]

@@ -54,7 +54,7 @@ class Affine:
     def __eq__(self, other: Any) -> bool:
         return self.offset == other.offset and self.terms == other.terms
 
-    def __add__(self, other: Any) -> "Affine":
+    def __add__(self, other: Any) -> Any:
         if isinstance(other, int):
             return Affine(self.offset + other, self.terms) if other else self
         if not other.terms or not self.terms:
@@ -65,7 +65,7 @@ class Affine:
         terms = tuple(sorted([(name, factor) for name, factor in sums.items() if factor]))
         return Affine(self.offset + other.offset, terms)
 
-    def __mul__(self, factor: int) -> "Affine":
+    def __mul__(self, factor: int) -> Any:
         if factor == 1:
             return self
         if factor == 0:

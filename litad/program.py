@@ -109,7 +109,7 @@ class Program:
         self.inputs, self.equations, self.outputs = inputs, equations, outputs
         self.constants, self.name, self.trees = constants, name, trees
 
-    def copy(self, **changes: Any) -> "Program":
+    def copy(self, **changes: Any) -> Any:
         "The same program with some parts replaced."
         parts = dict(
             inputs=self.inputs,
@@ -297,7 +297,7 @@ class Trace:
         self._known: dict = {}  # constants by identity
         self.open = True
 
-    def input(self, x: Any) -> "Tracer":
+    def input(self, x: Any) -> Any:
         "A tracer for an argument of the type of x."
         variable = variable_like(x)
         self.inputs.append(variable)
@@ -362,7 +362,7 @@ class Tracer(Box):
     def adopt(self, new: Any) -> None:
         self.variable = new.variable
 
-    def alias(self) -> "Tracer":
+    def alias(self) -> Any:
         return Tracer(self.variable, self.trace)
 
     def is_finite(self) -> bool:
