@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import litad.reading  # noqa: F401  (its rules register themselves)
 from . import ops, reductions, shapes
 from .algebra import simplified, simplify
 from .core import Primitive, bind

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['LARGE', 'TRUTH', 'may_steal', 'InPlace', 'stored', 'Gemm', 'factor', 'large_product', 'Held', 'Wanted', 'fetch',
-           'receive', 'within', 'place_outputs', 'handed_out', 'InSlots', 'results', 'InBuffers', 'move', 'copy_memory',
-           'Carry', 'Region', 'Scan', 'slice_of', 'row_of', 'row', 'Fori', 'While', 'Branch']
+           'receive', 'known_integer', 'within', 'place_outputs', 'handed_out', 'InSlots', 'results', 'InBuffers',
+           'move', 'copy_memory', 'Carry', 'Region', 'Scan', 'slice_of', 'row_of', 'row', 'Fori', 'While', 'Branch']
 
 # %% ../nbs/52_regions.ipynb #35d040d9
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,17 @@ import numpy as np
 
 from .instructions import cast, combine, in_memory, literal, register
 from .loops import Alone, Lowering, Plan, product, step
-from .places import NeedsMemory, checked, counter, every, selection_of, source
+from litad.places import (
+    Affine,
+    NeedsMemory,
+    checked,
+    counter,
+    every,
+    fixed,
+    limits,
+    selection_of,
+    source,
+)
 from .program import Equation, Program, Variable
 from .vectors import FEW, few, kinds_of
 
@@ -185,6 +196,8 @@ def receive(inner: Lowering, inputs: Sequence[Variable], given: Sequence[Held]) 
             owned += [v] if held.owned else []
             continue
         inner.hold(v, held.registers)
+        if not v.shape and v.dtype.kind == "i":
+            inner.integers[v] = known_integer(inner, held.registers[0])
         if v in inner.draft.forced:
             inner.draft.loaded.add(v)
             inner.pointer[v] = held.pointer or inner.draft.temporary(v)
@@ -194,6 +207,13 @@ def receive(inner: Lowering, inputs: Sequence[Variable], given: Sequence[Held]) 
     inner.owned = frozenset(owned)
     for v, array in inner.program.constants.items():
         inner.pointer[v], inner.place[v] = inner.draft.constant(array), "input"
+
+
+def known_integer(inner: Lowering, name: str) -> Affine | None:
+    "An integer that a region is given, if it is a number or a counter whose range is known."
+    if name.lstrip("-").isdigit():
+        return fixed(int(name))
+    return counter(name) if name in inner.ranges else None
 
 # %% ../nbs/52_regions.ipynb #b4d9ebd5
 def within(
@@ -456,6 +476,8 @@ class Fori(Region):
         consts, inputs = self.operation.counts[0], self.equation.inputs
         (body,), index = self.operation.regions, self.operation.regions[0].inputs[0]
         low, high = [lowering.operand(x, (), "i64") for x in inputs[:2]]
+        least, most = limits(lowering, inputs[0])[0], limits(lowering, inputs[1])[1] - 1
+        range_ = None if math.isinf(least) or math.isinf(most) else (least, most)
         before = self.constants(lowering, inputs[2 : 2 + consts], body, first=1)
         carry = Carry(
             lowering, inputs[2 + consts :], self.equation.outputs, body.inputs[1 + consts :]
@@ -465,7 +487,8 @@ class Fori(Region):
             counted = cast(lowering.writer, i, "i64", register(index.dtype))
             carry.turn(body, [Held([counted]), *before])
 
-        lowering.counted(low, high, turn)
+        ends = [int(x) if x.lstrip("-").isdigit() else x for x in (low, high)]
+        lowering.counted(*ends, turn, range_=range_)
         carry.finish()
 
 # %% ../nbs/52_regions.ipynb #c9a5429d

@@ -126,7 +126,7 @@ class Lanes(Elements):
         self.registers, self.n = registers, n
         self.draft, self.writer = registers.draft, registers.writer
         self.definition, self.pointer = registers.definition, registers.pointer
-        self.layout = registers.layout
+        self.layout, self.integers = registers.layout, registers.integers
         self.scopes, self.ranges = [{}], {"%lane": (0, n - 1)}
 
     def kind(self, v: Variable) -> str:

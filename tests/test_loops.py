@@ -454,6 +454,66 @@ def test_index_out_of_range():
         run(kernel, X, 50)
 
 
+def turns(low, high, place, n=20):
+    "A kernel of a loop that adds at a place of an array, and its text's results."
+
+    def f(x, k):
+        def turn(i, y):
+            y[place(i, k)] += np.sin(x[i % n]) + 1.0
+            return y
+
+        return fori_loop(low, high, turn, x * 1.0)
+
+    return native(f, X[:n], 3)[0]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda i, k: i,
+        lambda i, k: i - 1,
+        lambda i, k: -i,
+        lambda i, k: 2 * i - 19,
+        lambda i, k: (7 * i + k) % 20,
+        lambda i, k: np.minimum(np.maximum(i + k, 0), 19),
+        lambda i, k: 18 - (i - 1),
+    ],
+)
+def test_places_known_from_the_range_of_a_loop(place):
+    "no check where counters, multiples, remainders and clipped integers are in range"
+    assert not turns(0, 20, place).fallible
+
+
+def test_places_that_must_be_checked():
+    assert turns(0, 5, lambda i, k: i + k).fallible
+    with pytest.raises(IndexError):
+        turns(0, 25, lambda i, k: i)
+    with pytest.raises(IndexError):
+        turns(-21, 0, lambda i, k: i)
+
+
+def test_ends_of_loops():
+    "no turn, negative counters, ends that are traced, and loops as long as the counter around them"
+    x = X[:20]
+    for low, high in [(5, 5), (7, 3), (-4, 6), (-9, -2)]:
+        native(lambda x, a=low, b=high: fori_loop(a, b, lambda i, y: y * 0.5 + i, x), x)
+        native(lambda x, a, b: fori_loop(a, b, lambda i, y: y * 0.5 + i, x), x, low, high)
+
+    def triangle(x):
+        def row(i, y):
+            def add(j, y):
+                y[i] += x[j] * y[i - j]
+                return y
+
+            return fori_loop(0, i, add, y)
+
+        return fori_loop(1, 20, row, x * 1.0)
+
+    kernel, _ = native(triangle, x)
+    native(lambda x: jvp(triangle, (x,), (np.ones_like(x),)), x)
+    assert not kernel.fallible
+
+
 def test_traced_and_known_places_in_one_index():
     native(lambda x, i: x[i, np.array([0, 2, 2])], M, 3)
     native(lambda x, i: x[np.array([0, 2, 2]), i], M, -3)

@@ -503,3 +503,14 @@ def test_a_function_with_a_rule_may_be_called_twice():
     once = trace(f, X)
     check(lambda x: once(x) + once(2 * x) * 10, X)
     check(grad(lambda x: np.sum(once(x) + once(2 * x) * 10)), X)
+
+
+def test_rules_for_reading_are_loaded():
+    def f(x):
+        y = np.zeros_like(x)
+        y[0] = x[0]
+        for i in range(1, 5):
+            y[i] = np.sin(y[i - 1]) * x[i]
+        return np.sum(y)
+
+    assert len(optimise(trace(grad(f), X[:5] if len(X) >= 5 else np.ones(5)), ())) < 45
