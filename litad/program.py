@@ -11,6 +11,7 @@ __all__ = ['RESULTS', 'BITS', 'to_dtype', 'Variable', 'variable_like', 'Equation
 # %% ../nbs/31_program.ipynb #6d0d2b3e
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -75,7 +76,7 @@ def variable_like(x: Any) -> Variable:
 class Equation:
     """One line of a program."""
 
-    __slots__ = ("primitive", "inputs", "parameters", "outputs")
+    __slots__ = ("primitive", "inputs", "parameters", "outputs", "pulled")
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Equation:
     ):
         self.primitive, self.inputs = primitive, inputs
         self.parameters, self.outputs = parameters, outputs
+        self.pulled = False  # whether it was written by a reverse pass
 
     def run(self, values: list) -> list:
         "The results of the line for values of its inputs, in whatever mode they ask for."
@@ -296,6 +298,7 @@ class Trace:
         self.constants: dict = {}
         self._known: dict = {}  # constants by identity
         self.open = True
+        self.sweeps = 0  # of tapes, that are going on
 
     def input(self, x: Any) -> Any:
         "A tracer for an argument of the type of x."
@@ -323,11 +326,22 @@ class Trace:
             self.constants[known] = x
         return known
 
+    @contextmanager
+    def pulling(self) -> Iterator:
+        "Lines that are written inside belong to a reverse pass."
+        self.sweeps += 1
+        try:
+            yield
+        finally:
+            self.sweeps -= 1
+
     def write(self, primitive: Any, inputs: tuple, parameters: dict, results: list) -> list:
         "Append an equation; tracers for its results."
         if not self.open:
             raise escaped(Tracer(results[0], self))
-        self.equations.append(Equation(primitive, inputs, parameters, tuple(results)))
+        line = Equation(primitive, inputs, parameters, tuple(results))
+        line.pulled = self.sweeps > 0
+        self.equations.append(line)
         return [Tracer(y, self) for y in results]
 
 # %% ../nbs/31_program.ipynb #543230c9

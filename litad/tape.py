@@ -16,6 +16,7 @@ import numpy as np
 from .arguments import boxable, floating
 from .buffers import put
 from litad.core import (
+    constant_of,
     Box,
     LitadError,
     Primitive,
@@ -78,7 +79,7 @@ class Tape(Recording):
     log: list | None = None  # what was done, where somebody may want to look at it
     adjoints: list | None = None  # after backward()
     cleared = 0  # operations forgotten by clear()
-    traced = False  # whether a program is being written
+    traced: Any = None  # the program that is being written, if one is
 
     def __init__(self, *, lean: bool = False, above: tuple = ()):
         self.level = fresh_level(*above)
@@ -155,11 +156,12 @@ def sweep(
     seeds: list,  # pairs of a place and the cotangent it starts with
     inputs: int,  # how many inputs the tape has
     keep: bool = False,  # keep the adjoints of operations too
-    traced: bool = False,  # a program is being written: there are no numbers to look at
+    traced: Any = None,  # the program that is being written: there are no numbers to look at
 ) -> list:  # the adjoints: of operations, then of inputs from the last to the first
     "Pull cotangents from outputs back to the inputs."
+    pull = traced.pulling()(_sweep) if traced else _sweep
     for careful in (True,) if traced else (False, True):
-        adjoints = _sweep(entries, seeds, inputs, keep, careful)
+        adjoints = pull(entries, seeds, inputs, keep, careful)
         if all([g is None or is_finite(g) for g in adjoints[len(entries) :]]):
             return adjoints
     warnings.warn(
@@ -444,6 +446,7 @@ def lean_tape(variables: list) -> tuple[Tape, list]:
     tape = Tape(lean=True, above=variables)
     tape.recording, tape.inputs = LEAN, [None] * len(variables)
     if any([isinstance(v, Box) for v in variables]):
-        tape.traced = any([isinstance(plain(v), Unknown) for v in variables])
+        tracers = [constant_of(v) for v in variables if isinstance(plain(v), Unknown)]
+        tape.traced = tracers[0].trace if tracers else None
     own = [v.copy() if type(v) is np.ndarray else v for v in variables]
     return tape, [Var(v, tape, -k - 1) for k, v in enumerate(own)]
