@@ -85,16 +85,18 @@ def residuals_of(
 ) -> list:  # variables of the optimised program
     "What the way forward leaves in memory for the way back."
     after = set()
-    for line in traced.equations:
-        if line.pulled or not after.isdisjoint(_variables(line.inputs)):
-            after |= set(line.outputs)
-    forward = {y for line in traced.equations for y in line.outputs} - after
-    for line in reversed(optimised.equations):
-        if not forward.isdisjoint(line.outputs):
-            forward |= set(_variables(line.inputs))
-    made = {y for line in optimised.equations for y in line.outputs} & forward & memory
-    late = [line for line in optimised.equations if forward.isdisjoint(line.outputs)]
-    return list(dict.fromkeys([x for line in late for x in _variables(line.inputs) if x in made]))
+    for equation in traced.equations:
+        if equation.pulled or not after.isdisjoint(_variables(equation.inputs)):
+            after |= set(equation.outputs)
+    forward = {y for equation in traced.equations for y in equation.outputs} - after
+    for equation in reversed(optimised.equations):
+        if not forward.isdisjoint(equation.outputs):
+            forward |= set(_variables(equation.inputs))
+    made = {y for equation in optimised.equations for y in equation.outputs} & forward & memory
+    late = [equation for equation in optimised.equations if forward.isdisjoint(equation.outputs)]
+    return list(
+        dict.fromkeys([x for equation in late for x in _variables(equation.inputs) if x in made])
+    )
 
 
 def _variables(inputs: tuple) -> list:
@@ -124,10 +126,10 @@ def loops_of(
 ) -> list[tuple[int, int]]:  # the first and the last line of each
     "The loops of machine code: jumps to a label further up."
     labels, found = {}, {}
-    for k, line in enumerate(lines):
-        if label := _LABEL.match(line):
+    for k, text in enumerate(lines):
+        if label := _LABEL.match(text):
             labels[label[1]] = k
-        elif (jump := _JUMP.match(line)) and jump[1] in labels:
+        elif (jump := _JUMP.match(text)) and jump[1] in labels:
             found[labels[jump[1]]] = k
     return sorted(found.items())
 
@@ -144,8 +146,8 @@ def hot_loop(
             continue
         body = lines[first : last + 1]
         depth = sum([a <= first and last <= b for a, b in loops])
-        arithmetic = [line for line in body if _FLOATING.search(line)]
-        bits = max([width_of(line) for line in arithmetic], default=64)
+        arithmetic = [text for text in body if _FLOATING.search(text)]
+        bits = max([width_of(text) for text in arithmetic], default=64)
         if best < (rank := (bool(arithmetic), depth, bits, len(arithmetic))):
             best, found = rank, HotLoop(first, last, bits)
     return found
