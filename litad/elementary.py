@@ -10,7 +10,7 @@ __all__ = ['DOUBLE', 'FLOAT', 'KINDS', 'FUNCTIONS', 'LN2_DIGITS', 'LN2', 'EXP', 
            'unordered', 'select', 'choose', 'bits', 'number', 'widened', 'narrowed', 'magnitude', 'signed',
            'elementary', 'sqrt', 'floor', 'trunc', 'mad', 'fused', 'polynomial', 'two_sum', 'quick_two_sum', 'halves',
            'two_product', 'parts', 'share', 'numbers', 'coefficients', 'nearest', 'power_of_two', 'over_ln2', 'clamped',
-           'scaled', 'exp', 'exp2', 'expm1_between', 'or_itself', 'expm1', 'tanh', 'function_named', 'arity',
+           'scaled', 'ldexp', 'exp', 'exp2', 'expm1_between', 'or_itself', 'expm1', 'tanh', 'function_named', 'arity',
            'definition', 'definitions', 'significand', 'normal', 'log_near_one', 'log_of_parts', 'logarithm', 'log',
            'log_of_one_and', 'log1p', 'log2', 'log10', 'quarter_turns', 'sine_and_cosine', 'turned', 'rarely', 'guard',
            'guard_of_lanes', 'lane_by_lane', 'unless_far', 'sin', 'cos', 'tan', 'hyperbolic', 'sinh', 'cosh', 'arcsinh',
@@ -62,8 +62,8 @@ KINDS = {kind.name: kind for kind in (DOUBLE, FLOAT)}
 class Lines:
     "The body of one function while it is being written: a line an instruction, none of them twice."
 
-    def __init__(self, fma: bool, lanes: bool):
-        self.fma, self.lanes = fma, lanes
+    def __init__(self, fma: bool, lanes: bool, scale: bool = False):
+        self.fma, self.lanes, self.scale = fma, lanes, scale
         self.lines: list[str] = []
         self.declared: set[str] = set()
         self.known: dict[str, Value] = {}
@@ -376,9 +376,22 @@ def clamped(x: Value, low: float, high: float) -> Value:
 
 
 def scaled(p: Value, k: Value) -> Value:
-    "p 2**k in two steps, so that neither an overflow nor a subnormal result comes too early."
+    "p 2**k, by an instruction or in two steps: no overflow or subnormal number comes too early."
+    if p.lines.scale:
+        return ldexp(p, k)
     half = k >> 1
     return p * power_of_two(half) * power_of_two(k - half)
+
+# %% ../nbs/43_elementary.ipynb #289d9c20
+def ldexp(p: Value, k: Value) -> Value:
+    "p 2**k by LLVM's own function, for the low bits of a sum with `magic`."
+    t, of = p.type, "f64" if p.kind is DOUBLE else "f32"
+    p.lines.declared.add(f"declare {t} @llvm.ldexp.{of}.i32({t}, i32)")
+    if p.kind is DOUBLE:
+        k = k.lines.emit("i32", f"trunc {k} to i32")
+    else:
+        k = k.binary("sub", p.kind.bits(p.kind.magic))
+    return p.lines.emit(t, f"call {t} @llvm.ldexp.{of}.i32({p}, {k})")
 
 # %% ../nbs/43_elementary.ipynb #c7346019
 RANGE = {DOUBLE: (-746.0, 710.0), FLOAT: (-104.0, 89.0)}
@@ -439,9 +452,14 @@ def expm1(x: Value) -> Value:
 @elementary
 def tanh(x: Value) -> Value:
     "The hyperbolic tangent."
-    bound = 0.4 * x.kind.digits
-    a = magnitude(x)
-    t = expm1_between(a + a, 0.0, 2 * bound)
+    a, bound = magnitude(x), 0.4 * x.kind.digits
+    a = select(a > bound, bound, a)
+    k, n = nearest(a, 2 / math.log(2))
+    r = mad(n, -0.5 * math.log(2), a)
+    doubled = [c * 2.0 ** (i + 2) for i, c in enumerate(EXP[x.kind])]
+    s = mad(r * r, polynomial(doubled, r), r + r)
+    power = power_of_two(k)
+    t = mad(power, s, power - 1.0)
     return signed(t / (t + 2.0), x)
 
 # %% ../nbs/43_elementary.ipynb #949a8be5
@@ -466,6 +484,7 @@ def definition(
     kind: str,  # double or float
     fma: bool = True,  # the processor has fused multiply-add
     lanes: bool = True,  # loops may be vectorised
+    scale: bool = False,  # the processor multiplies registers by powers of two
 ) -> tuple[list[str], set[str]]:  # itself and its helpers, and the declarations they need
     "One function as LLVM IR."
     function = function_named(name)
@@ -475,7 +494,7 @@ def definition(
             rule="elementary functions are written for the two formats of KINDS",
             instead="'double' or 'float'",
         )
-    lines = Lines(fma, lanes)
+    lines = Lines(fma, lanes, scale)
     operands = [Value(lines, kind, f"%{letter}") for letter in "xyz"[: arity(name)]]
     result = function(*operands)
     head = f"define internal {kind} @litad.{name}.{kind}({', '.join(map(str, operands))})"
@@ -489,11 +508,12 @@ def definitions(
     names: Iterable[tuple[str, str]],  # function and type: ("exp", "double")
     fma: bool = True,  # the processor has fused multiply-add
     lanes: bool = True,  # loops may be vectorised; otherwise rare cases are plain jumps
+    scale: bool = False,  # the processor multiplies registers by powers of two, as AVX-512 does
 ) -> tuple[str, set[str]]:  # the text, and the declarations it needs
     "Functions as LLVM IR, each once, and apart from them the lines that declare LLVM's own."
     texts, declared = [], set()
     for name, kind in dict.fromkeys(names):
-        found, needed = definition(name, kind, fma, lanes)
+        found, needed = definition(name, kind, fma, lanes, scale)
         texts += found
         declared |= needed
     return "\n".join(dict.fromkeys(texts)), declared
@@ -561,20 +581,22 @@ def log(x: Value) -> Value:
 def log_of_one_and(x: Value, doublings: Value) -> Value:
     "log(1 + x) + doublings ln 2, for finite x > -1."
     kind = x.kind
-    u, lost = two_sum(x.like(1.0), x)
+    u = x + 1.0
+    lost = x - (u - 1.0)
     k, m, field = significand(u)
-    shrink = number(field.like(2 * kind.bits(1.0)) - field)
-    lost = select(u > 4.0**kind.digits, 0.0, lost * shrink)
-    f, rest = quick_two_sum(m - 1.0, lost)
+    lost = lost * number(field ^ kind.bits(math.inf))
+    near = m - 1.0
+    f = mad(lost, 0.5, near)
+    rest = mad(lost, 0.5, near - f)
     k = k + doublings
-    return log_of_parts(f, k, mad(k, LN2[kind][1], rest * (1.0 - f)))
+    return log_of_parts(f, k, mad(k, LN2[kind][1], rest))
 
 
 @elementary
 def log1p(x: Value) -> Value:
     "log(1 + x)."
     y = log_of_one_and(x, x.like(0.0))
-    return logarithm(select(equal(x, 0.0), x, y), x, -1.0)
+    return logarithm(signed(y, x), x, -1.0)
 
 # %% ../nbs/43_elementary.ipynb #8f037504
 LOG10_2_DIGITS = "0.301029995663981195213738894724493026768189881462108541310427461"

@@ -7,11 +7,11 @@ __all__ = ['LN2', 'LN10', 'exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p
            'cos', 'tan', 'arcsin', 'arccos', 'arctan', 'sinh', 'cosh', 'tanh', 'arcsinh', 'arccosh', 'arctanh',
            'negative', 'positive', 'absolute', 'fabs', 'degrees', 'radians', 'sign', 'floor', 'ceil', 'trunc', 'rint',
            'rounded', 'spacing', 'fraction', 'add', 'subtract', 'multiply', 'divide', 'power', 'float_power',
-           'remainder', 'fmod', 'floor_divide', 'maximum', 'fmax', 'minimum', 'fmin', 'where', 'guard', 'hypot',
-           'arctan2', 'logaddexp', 'logaddexp2', 'copysign', 'nextafter', 'heaviside', 'ldexp', 'real', 'imag',
-           'conjugate', 'hypotenuse', 'flat', 'phase', 'turned', 'real_part', 'power_in_base', 'power_in_exponent',
-           'chosen', 'larger', 'smaller', 'nonzero', 'share', 'binary', 'operators', 'with_keywords', 'outer_of',
-           'accumulate_of', 'reduce_of', 'reduceat_of', 'methods']
+           'remainder', 'fmod', 'floor_divide', 'maximum', 'fmax', 'minimum', 'fmin', 'where', 'is_guarded', 'guard',
+           'logistic', 'hypot', 'arctan2', 'logaddexp', 'logaddexp2', 'copysign', 'nextafter', 'heaviside', 'ldexp',
+           'real', 'imag', 'conjugate', 'hypotenuse', 'flat', 'phase', 'turned', 'real_part', 'power_in_base',
+           'power_in_exponent', 'chosen', 'larger', 'smaller', 'nonzero', 'share', 'binary', 'operators',
+           'with_keywords', 'outer_of', 'accumulate_of', 'reduce_of', 'reduceat_of', 'methods']
 
 # %% ../nbs/03_ops.ipynb #000ab0a3
 import functools
@@ -39,6 +39,7 @@ from litad.core import (
     implements,
     linear,
     no_out,
+    no_stranger,
     plain,
 )
 from .tree import leaf_type
@@ -190,10 +191,11 @@ where = elementwise(
     lambda t, c: np.where(c, 0.0, t),
     operands="c a b",
 )
+is_guarded = constant(np.isfinite, name="isfinite")  # asked by a guard, and by nobody else
 guard = elementwise(
     lambda gone, c: np.where(gone, 0.0, c).astype(np.result_type(c), copy=False)[()],
     None,
-    lambda t, gone, c: np.where(np.logical_and(gone, np.logical_not(np.isfinite(c))), 0.0, t),
+    lambda t, gone, c: np.where(np.logical_and(gone, np.logical_not(is_guarded(c))), 0.0, t),
     name="guard",
     operands="gone c",
 )
@@ -205,10 +207,19 @@ def nonzero(x: Any) -> Any:
     return np.where(np.equal(x, 0), 1.0, x)
 
 
-def share(y: Any, a: Any, b: Any, exp: Callable) -> Any:
-    "The share of a in the log-sum y of a and b; that of a maximum where the sum is infinite."
-    limit = chosen(np.ones(np.shape(y), y.dtype), np.greater(a, b), np.equal(a, b))
-    return np.where(np.isinf(y), limit, exp(a - y))
+def _logistic(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(np.less(x, 0), e, 1.0).astype(np.result_type(e), copy=False)[()] / (1 + e)
+
+
+logistic = elementwise(_logistic, lambda t, x, y: t * y * bind(logistic, -x), name="expit")
+
+
+def share(a: Any, b: Any, factor: float = 1.0) -> Any:
+    "The share of a in the log-sum of a and b; that of a maximum where both are infinite."
+    infinite = np.logical_and(np.isinf(a), np.isinf(b))
+    gap = a - b if factor == 1.0 else (a - b) * factor
+    return np.where(np.logical_and(infinite, np.equal(a, b)), 0.5, bind(logistic, gap))
 
 
 hypot = elementwise(
@@ -221,17 +232,17 @@ arctan2 = elementwise(
 )
 logaddexp = elementwise(
     np.logaddexp,
-    lambda t, y, a, b: t * share(y, a, b, np.exp),
-    lambda t, y, a, b: t * share(y, b, a, np.exp),
+    lambda t, a, b: t * share(a, b),
+    lambda t, a, b: t * share(b, a),
 )
 logaddexp2 = elementwise(
     np.logaddexp2,
-    lambda t, y, a, b: t * share(y, a, b, np.exp2),
-    lambda t, y, a, b: t * share(y, b, a, np.exp2),
+    lambda t, a, b: t * share(a, b, math.log(2)),
+    lambda t, a, b: t * share(b, a, math.log(2)),
 )
 
 # %% ../nbs/03_ops.ipynb #133da8ef
-copysign = elementwise(np.copysign, lambda t, a, b: t * np.copysign(np.sign(a), a * b), flat)
+copysign = elementwise(np.copysign, lambda t, a, b: t * np.sign(a) * np.copysign(1.0, b), flat)
 nextafter = elementwise(np.nextafter, lambda t: t, flat)
 heaviside = elementwise(np.heaviside, flat, lambda t, a: np.where(np.equal(a, 0), t, 0.0))
 ldexp = elementwise(np.ldexp, lambda t, b: np.ldexp(t, b), None)
@@ -260,7 +271,9 @@ _NUMBERS = (np.ndarray, np.generic, float, int, complex, list, tuple)
 def binary(primitive: Primitive, a: Any, b: Any) -> Any:
     "A binary operator of which one operand is a box; NotImplemented for a stranger."
     if not isinstance(a, (Box, *_NUMBERS)) or not isinstance(b, (Box, *_NUMBERS)):
-        return NotImplemented
+        a, b = no_stranger(a), no_stranger(b)
+        if not isinstance(a, (Box, *_NUMBERS)) or not isinstance(b, (Box, *_NUMBERS)):
+            return NotImplemented
     return bind(primitive, as_operand(a), as_operand(b))
 
 

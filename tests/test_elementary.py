@@ -18,22 +18,31 @@ EXACT = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 ENGINES = []
 
 
-def target(fma: bool):
+MODES = {
+    "fused": dict(fma=True),
+    "plain": dict(fma=False),
+    "scaled": dict(fma=True, scale=True),
+}
+
+
+def target(fma: bool, scale: bool = False):
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features()
     if fma and "fma" in features and not features["fma"]:
         pytest.skip("this processor has no fused multiply-add")
+    if scale and not features.get("avx512vl"):
+        pytest.skip("this processor has no AVX-512")
     options = {"opt": 2}
     if fma:
         options |= {"cpu": llvm.get_host_cpu_name(), "features": features.flatten()}
     return llvm.Target.from_default_triple().create_target_machine(**options)
 
 
-def machine_code(text: str, fma: bool):
+def machine_code(text: str, fma: bool, scale: bool = False):
     module = llvm.parse_assembly(text)
     module.verify()
-    machine = target(fma)
+    machine = target(fma, scale)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = True
     builder = llvm.create_pass_builder(machine, options)
@@ -47,8 +56,8 @@ def machine_code(text: str, fma: bool):
     return engine, str(module)
 
 
-def loop_text(name: str, kind: str, fma: bool, lanes: bool) -> str:
-    text, declared = definitions([(name, kind)], fma=fma, lanes=lanes)
+def loop_text(name: str, kind: str, fma: bool, lanes: bool, scale: bool = False) -> str:
+    text, declared = definitions([(name, kind)], fma=fma, lanes=lanes, scale=scale)
     places = range(arity(name))
     pointers = ", ".join(f"ptr noalias %p{k}" for k in places)
     loads = "\n".join(
@@ -75,8 +84,8 @@ end:
 """
 
 
-def compiled(name: str, kind: str, fma: bool = False, lanes: bool = True):
-    engine, text = machine_code(loop_text(name, kind, fma, lanes), fma)
+def compiled(name: str, kind: str, fma: bool = False, lanes: bool = True, scale: bool = False):
+    engine, text = machine_code(loop_text(name, kind, fma, lanes, scale), fma, scale)
     pointers = [ctypes.c_void_p] * (arity(name) + 1)
     address = engine.get_function_address("loop")
     code = ctypes.CFUNCTYPE(None, *pointers, ctypes.c_int64)(address)
@@ -146,12 +155,12 @@ def samples(name: str, kind: str, count: int = 4001) -> list[np.ndarray]:
 
 
 @pytest.mark.skipif(not EXACT, reason="long doubles have no more digits than doubles here")
-@pytest.mark.parametrize("fma", [True, False], ids=["fused", "plain"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", LIMITS)
-def test_error_in_units_of_the_last_place(name, kind, fma):
+def test_error_in_units_of_the_last_place(name, kind, mode):
     operands = samples(name, kind)
-    got = compiled(name, kind, fma)(*operands)
+    got = compiled(name, kind, **MODES[mode])(*operands)
     want = reference(name)(*[x.astype(np.longdouble) for x in operands])
     kept = np.isfinite(want) & (np.abs(want) < np.finfo(TYPES[kind]).max)
     kept &= np.abs(want) > np.finfo(TYPES[kind]).tiny
@@ -191,15 +200,15 @@ def same(want, got, kind: str, scale=None) -> np.ndarray:
 SIGNLESS = {"maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2"}
 
 
-@pytest.mark.parametrize("fma", [True, False], ids=["fused", "plain"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.filterwarnings("ignore")
-def test_special_values_are_those_of_numpy(name, kind, fma):
+def test_special_values_are_those_of_numpy(name, kind, mode):
     edge = edges(kind)
     count = arity(name)
     operands = [edge] if count == 1 else [x.ravel() for x in np.meshgrid(edge, edge)]
-    got = compiled(name, kind, fma)(*operands)
+    got = compiled(name, kind, **MODES[mode])(*operands)
     want = reference(name)(*operands)
     assert want.dtype == got.dtype
     scale = np.maximum(1, np.abs(operands).max(0)) if name.startswith("logaddexp") else None
