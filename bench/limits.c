@@ -416,6 +416,194 @@ CALL(lorenz) {
 NETWORK(float64, double, exp, dgemm)
 NETWORK(float32, float, expf, sgemm)
 
+/* ---------------------------------------------------------------- lenet: one step of gradient descent, in place */
+
+/* lenet(w1, b1, w2, b2, w3, b3, w4, b4, x, y, rate, scratch), images of 28 x 28: two convolutions of 5 x 5 to 6 and 16 channels,
+   each with relu and a pool of 2 x 2, then layers of 120 and 10. Tiles of the results stay in registers. */
+#define INLINE static inline __attribute__((always_inline))
+typedef int I4 __attribute__((vector_size(16)));
+typedef float V4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float V8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float V16 __attribute__((vector_size(64), aligned(4), may_alias));
+enum { TAPS = 25 };
+
+INLINE void lenet_convolve(const float *R x, const float *R k, const float *R b, float *R y, int c_in, int side, int c_out,
+                           const int channels, const int rows, const int across) {
+    const int n = side - 4;
+    for (int o = 0; o < c_out; o += channels)
+        for (int i = 0; i < n; i += rows) {
+            V8 total[channels][rows][across];
+            for (int a = 0; a < channels; a++)
+                for (int r = 0; r < rows; r++)
+                    for (int w = 0; w < across; w++) total[a][r][w] = b[o + a] - (V8){0};
+            for (int c = 0; c < c_in; c++)
+                for (int u = 0; u < 5; u++)
+#pragma GCC unroll 5
+                    for (int v = 0; v < 5; v++)
+#pragma GCC unroll 8
+                        for (int a = 0; a < channels; a++)
+#pragma GCC unroll 8
+                            for (int r = 0; r < rows; r++)
+#pragma GCC unroll 3
+                                for (int w = 0; w < across; w++)
+                                    total[a][r][w] += k[((o + a) * c_in + c) * TAPS + u * 5 + v] *
+                                                      *(const V8 *)(x + (c * side + i + r + u) * side + 8 * w + v);
+            for (int a = 0; a < channels; a++)
+                for (int r = 0; r < rows; r++)
+                    for (int w = 0; w < across; w++)
+                        *(V8 *)(y + ((o + a) * n + i + r) * n + 8 * w) = total[a][r][w];
+        }
+}
+
+#define WHERE(test, x) ((V4)((test) & (I4)(x)))
+#define GREATER(a, b) (WHERE((a) > (b), a) + WHERE((a) <= (b), b))
+#define EVEN(x) __builtin_shufflevector(x, x, 0, 2, 4, 6)
+#define ODD(x) __builtin_shufflevector(x, x, 1, 3, 5, 7)
+
+INLINE void lenet_pool(const float *R x, float *R y, int channels, const int side) {
+    const int n = side / 2;
+    for (int i = 0; i < channels * n; i++)
+        for (int j = 0; j < n; j += 4) {
+            V8 up = *(const V8 *)(x + 2 * i * side + 2 * j), low = *(const V8 *)(x + (2 * i + 1) * side + 2 * j);
+            V4 a = EVEN(up), b = ODD(up), c = EVEN(low), d = ODD(low);
+            a = GREATER(a, b), c = GREATER(c, d), a = GREATER(a, c);
+            *(V4 *)(y + i * n + j) = WHERE(a > 0, a);
+        }
+}
+
+/* The cotangent of what was pooled, in place of x: to the first of the greatest, if that is positive. */
+INLINE void lenet_unpool(float *R x, const float *R y, const float *R t, int channels, const int side) {
+    const int n = side / 2;
+    for (int i = 0; i < channels * n; i++)
+        for (int j = 0; j < n; j += 4) {
+            V8 *up = (V8 *)(x + 2 * i * side + 2 * j), *low = (V8 *)(x + (2 * i + 1) * side + 2 * j);
+            V4 best = *(const V4 *)(y + i * n + j), g = WHERE(best > 0, *(const V4 *)(t + i * n + j));
+            I4 first = EVEN(*up) == best, second = ~first & (ODD(*up) == best), third = EVEN(*low) == best;
+            third &= ~(first | second);
+            V4 a = WHERE(first, g), b = WHERE(second, g), c = WHERE(third, g), d = WHERE(~(first | second | third), g);
+            *up = __builtin_shufflevector(a, b, 0, 4, 1, 5, 2, 6, 3, 7);
+            *low = __builtin_shufflevector(c, d, 0, 4, 1, 5, 2, 6, 3, 7);
+        }
+}
+
+INLINE void lenet_kernel(const float *R x, const float *R t, float *R dk, float *R db, int c_in, int side, int c_out,
+                         const int channels) {
+    const int n = side - 4;
+    for (int o = 0; o < c_out; o++) {
+        float sum = 0;
+        for (int i = 0; i < n * n; i++) sum += t[o * n * n + i];
+        db[o] += sum;
+    }
+    for (int o = 0; o < c_out; o += channels)
+        for (int c = 0; c < c_in; c++)
+            for (int u = 0; u < 5; u++) {
+                V8 total[channels][5];
+                memset(total, 0, sizeof total);
+                for (int i = 0; i < n; i++)
+                    for (int j = 0; j < n; j += 8)
+#pragma GCC unroll 8
+                        for (int a = 0; a < channels; a++) {
+                            V8 g = *(const V8 *)(t + ((o + a) * n + i) * n + j);
+#pragma GCC unroll 5
+                            for (int v = 0; v < 5; v++) total[a][v] += g * *(const V8 *)(x + (c * side + i + u) * side + j + v);
+                        }
+                for (int a = 0; a < channels; a++)
+                    for (int v = 0; v < 5; v++) {
+                        float sum = 0;
+                        for (int l = 0; l < 8; l++) sum += total[a][v][l];
+                        dk[((o + a) * c_in + c) * TAPS + u * 5 + v] += sum;
+                    }
+            }
+}
+
+/* From 16 channels of 8 x 8 to 6 of 12 x 12; `wide` has zeros around each plane of t. */
+INLINE void lenet_image(const float *R t, const float *R k, float *R dx, float *R wide) {
+    enum { ROW = 24, PLANE = 16 * ROW };
+    for (int o = 0; o < 16; o++)
+        for (int i = 0; i < 8; i++) *(V8 *)(wide + o * PLANE + (i + 4) * ROW + 4) = *(const V8 *)(t + (o * 8 + i) * 8);
+    for (int i = 0; i < 12; i += 2) {
+        V16 total[6][2];
+        memset(total, 0, sizeof total);
+        for (int o = 0; o < 16; o++)
+            for (int u = i > 7 ? i - 7 : 0; u < 5 && u < i + 2; u++)
+#pragma GCC unroll 5
+                for (int v = 0; v < 5; v++)
+#pragma GCC unroll 6
+                    for (int c = 0; c < 6; c++)
+#pragma GCC unroll 2
+                        for (int r = 0; r < 2; r++)
+                            total[c][r] += k[(o * 6 + c) * TAPS + u * 5 + v] *
+                                           *(const V16 *)(wide + o * PLANE + (i + r - u + 4) * ROW + 4 - v);
+        for (int c = 0; c < 6; c++)
+            for (int r = 0; r < 2; r++) memcpy(dx + (c * 12 + i + r) * 12, &total[c][r], 12 * sizeof(float));
+    }
+}
+
+CALL(lenet) {
+    float *p[8], *g[8], *room = ARRAY(11), rate = FLOAT(10);
+    const float *x = ARRAY(8), *y = ARRAY(9);
+    int batch = SIZE(9) / OUT;
+    const int sizes[8] = {150, 6, 2400, 16, 30720, 120, 1200, 10};
+    for (int k = 0; k < 8; k++) p[k] = ARRAY(k), g[k] = room, room += sizes[k] + 16;
+    float *wide = room, *d1 = wide + 16 * 16 * 24 + 16, *f = d1 + 880, *df = f + batch * 256, *h = df + batch * 256,
+          *dh = h + batch * 120, *y1 = dh + batch * 120, *q1 = y1 + batch * 3456, *y2 = q1 + batch * 864 + 16;
+    memset(g[0], 0, (char *)wide - (char *)g[0]);
+    memset(wide, 0, (16 * 16 * 24 + 16) * sizeof(float));
+    for (int s = 0; s < batch; s++) {
+        lenet_convolve(x + s * 784, p[0], p[1], y1 + s * 3456, 1, 28, 6, 3, 2, 3);
+        lenet_pool(y1 + s * 3456, q1 + s * 864, 6, 24);
+        lenet_convolve(q1 + s * 864, p[2], p[3], y2 + s * 1024, 6, 12, 16, 4, 4, 1);
+        lenet_pool(y2 + s * 1024, f + s * 256, 16, 8);
+        memcpy(h + s * 120, p[5], 120 * sizeof(float));
+    }
+    int n = 256, m = 120;
+    float one = 1, none = 0;
+    if (batch > 1) sgemm("T", "N", &m, &batch, &n, &one, p[4], &n, f, &n, &one, h, &m);
+    for (int s = 0; s < batch; s++) {
+        float *u = h + s * 120, *du = dh + s * 120, z[OUT], dz[OUT];
+        for (int j = 0; j < 120; j++) {
+            float sum = 0;
+            if (batch == 1)
+                for (int i = 0; i < 256; i++) sum += p[4][j * 256 + i] * f[i];
+            u[j] = u[j] + sum > 0 ? u[j] + sum : 0;
+        }
+        for (int k = 0; k < OUT; k++) {
+            float sum = p[7][k];
+            for (int j = 0; j < 120; j++) sum += p[6][k * 120 + j] * u[j];
+            z[k] = sum;
+        }
+        softmax_float32(z, y + s * OUT, dz, 1.0f / batch);
+        memset(du, 0, 120 * sizeof(float));
+        for (int k = 0; k < OUT; k++) {
+            g[7][k] += dz[k];
+            for (int j = 0; j < 120; j++) du[j] += dz[k] * p[6][k * 120 + j], g[6][k * 120 + j] += dz[k] * u[j];
+        }
+        for (int j = 0; j < 120; j++) du[j] = u[j] > 0 ? du[j] : 0, g[5][j] += du[j];
+    }
+    if (batch > 1) {
+        sgemm("N", "N", &n, &batch, &m, &one, p[4], &n, dh, &m, &none, df, &n);
+        float less = -rate;
+        sgemm("N", "T", &n, &m, &batch, &less, f, &n, dh, &m, &one, p[4], &n);
+    } else {
+        memset(df, 0, 256 * sizeof(float));
+        for (int j = 0; j < 120; j++)
+            for (int i = 0; i < 256; i++) {
+                df[i] += dh[j] * p[4][j * 256 + i];
+                p[4][j * 256 + i] -= rate * dh[j] * f[i];
+            }
+    }
+    for (int s = 0; s < batch; s++) {
+        lenet_unpool(y2 + s * 1024, f + s * 256, df + s * 256, 16, 8);
+        lenet_kernel(q1 + s * 864, y2 + s * 1024, g[2], g[3], 6, 12, 16, 4);
+        lenet_image(y2 + s * 1024, p[2], d1, wide);
+        lenet_unpool(y1 + s * 3456, q1 + s * 864, d1, 6, 24);
+        lenet_kernel(x + s * 784, y1 + s * 3456, g[0], g[1], 1, 28, 6, 3);
+    }
+    for (int k = 0; k < 8; k++)
+        for (int i = 0; i < (k == 4 ? 0 : sizes[k]); i++) p[k][i] -= rate * g[k][i];
+    Py_RETURN_NONE;
+}
+
 /* ---------------------------------------------------------------- the module */
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
@@ -425,7 +613,7 @@ static PyMethodDef methods[] = {
     METHOD(lotka_volterra_fit), METHOD(elementwise_float64), METHOD(elementwise_float32),
     METHOD(elementwise_libm_float64), METHOD(elementwise_libm_float32), METHOD(hvp), METHOD(hessian),
     METHOD(lorenz), METHOD(network_float64), METHOD(network_float32), METHOD(network_batch_float64),
-    METHOD(network_batch_float32), METHOD(use_blas), {NULL},
+    METHOD(network_batch_float32), METHOD(lenet), METHOD(use_blas), {NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "limits", NULL, -1, methods};
 
