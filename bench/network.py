@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from harness import GCC, Race, jax_and_numpy
+from harness import GCC, Race, jax_and_numpy, torch_on_one_thread
 from limits import limits_with_blas
 
 RATE = 0.01
@@ -29,6 +29,15 @@ def loss_over(xp):
     return loss
 
 
+def loss_in_torch(torch):
+    def loss(parameters, x, y):
+        w1, b1, w2, b2 = parameters
+        z = torch.relu(x @ w1 + b1) @ w2 + b2
+        return torch.mean(torch.logsumexp(z, -1) - torch.sum(y * z, -1))
+
+    return loss
+
+
 def step_over(value_and_grad, xp):
     f = value_and_grad(loss_over(xp))
 
@@ -37,6 +46,21 @@ def step_over(value_and_grad, xp):
         return [p - RATE * g for p, g in zip(parameters, gradient)]
 
     return step
+
+
+def step_in_torch(torch, dtype, batch, compiled):
+    arrays, x, y = data(dtype, batch)
+    parameters = [torch.from_numpy(p).requires_grad_() for p in arrays]
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    loss = compiled(loss_in_torch(torch))
+
+    def call():
+        gradient = torch.autograd.grad(loss(parameters, x, y), parameters)
+        with torch.no_grad():
+            torch._foreach_add_(parameters, gradient, alpha=-RATE)
+        return parameters
+
+    return call
 
 
 def step_by_hand(parameters, x, y):
@@ -115,6 +139,15 @@ def race_of(dtype, batch, limit):
 
         return call
 
+    @entry("PyTorch", "torch")
+    def _():
+        return step_in_torch(torch_on_one_thread(), dtype, batch, lambda f: f)
+
+    @entry("PyTorch, compiled", "torch")
+    def _():
+        torch = torch_on_one_thread()
+        return step_in_torch(torch, dtype, batch, torch.compile)
+
     @entry("PyTensor", "pytensor")
     def _():
         import pytensor
@@ -137,4 +170,5 @@ def race_of(dtype, batch, limit):
     return race
 
 
-RACES = [race_of(dtype, batch, 1.3) for batch in (1, 32) for dtype in ("float64", "float32")]
+LIMITS = {1: 1.5, 32: 1.1, 128: 1.1}
+RACES = [race_of(d, n, limit) for n, limit in LIMITS.items() for d in ("float64", "float32")]
