@@ -1,0 +1,297 @@
+"""Initial value problems: values, derivatives, compiled solutions, events, and bad input."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.integrate
+
+from litad import LitadError, derivative, grad, hessian, jacfwd, jacrev, jit, value_and_grad
+from litad.ode import METHODS, odeint, solve_ivp
+from litad.sensitivities import last_by_adjoint
+from litad.tableaux import DORMAND_PRINCE, KVAERNO5, RODAS5P, TSITOURAS, VERNER, order_of
+
+START, P = np.array([10.0, 5.0]), np.array([1.5, 1.0, 0.3, 0.8])
+TIGHT = {"rtol": 1e-9, "atol": 1e-11}
+
+
+def species(t, u, p):
+    x, y = u[0], u[1]
+    return np.stack([p[0] * x - p[1] * x * y, p[2] * x * y - p[3] * y])
+
+
+def last(p, method="tsit5", **options):
+    return solve_ivp(species, (0, 1), START, method, args=(p,), **(TIGHT | options)).last
+
+
+def by_complex_steps():
+    columns = [
+        scipy.integrate.solve_ivp(
+            species, (0, 1), START.astype(complex), "DOP853", args=(P + 1e-30j * e,),
+            rtol=1e-12, atol=1e-12,
+        ).y[:, -1].imag / 1e-30
+        for e in np.eye(4)
+    ]  # fmt: skip
+    return np.stack(columns, -1)
+
+
+SENSITIVITIES = by_complex_steps()
+LOOSE = {"euler": 1e-3, "implicit_euler": 1e-3, "rosenbrock23": 1e-6}
+
+
+@pytest.mark.parametrize("tableau", [DORMAND_PRINCE, TSITOURAS, VERNER, KVAERNO5, RODAS5P])
+def test_tableaux_have_their_orders(tableau):
+    assert order_of(tableau, None, 1e-9) == tableau.order
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_forward_is_reverse_is_compiled(method):
+    rtol = LOOSE.get(method, 1e-7)
+    options = {"rtol": rtol, "atol": rtol, "max_steps": 20_000}
+    f = lambda p: last(p, method, **options)  # noqa: E731
+    forward = jacfwd(f)(P)
+    slack = 2e-5 if METHODS[method].implicit and "euler" in method else 1e-9
+    assert np.allclose(forward, SENSITIVITIES, atol=max(1000 * rtol, 1e-5), rtol=0.2)
+    if method not in LOOSE:
+        assert np.allclose(forward, jacrev(f)(P), rtol=1e-8)
+    assert np.allclose(jit(f)(P), f(P), rtol=1e-7)
+    assert np.allclose(jit(jacfwd(f))(P), forward, rtol=1e-5, atol=slack)
+
+
+def test_reverse_in_a_program():
+    times = np.linspace(0, 1, 4)
+
+    def loss(p):
+        s = solve_ivp(species, (0, 1), START, args=(p,), t_eval=times, **TIGHT)
+        return np.sum(s.y**2) + s.last[0]
+
+    value, g = jit(value_and_grad(loss))(P)
+    assert np.allclose(value, loss(P)) and np.allclose(g, grad(loss)(P), rtol=1e-9)
+    assert np.allclose(jacfwd(loss)(P), g, rtol=1e-9)
+
+
+def test_every_step_in_a_program():
+    f = lambda p: np.sum(solve_ivp(species, (0, 1), START, args=(p,), max_steps=60).y[:, :5])  # noqa: E731
+    assert np.allclose(jit(f)(P), f(P))
+    assert np.allclose(jit(grad(f))(P), grad(f)(P))
+
+
+def test_second_order():
+    f = lambda p: last(p)[0]  # noqa: E731
+    difference = np.stack([(grad(f)(P + h) - grad(f)(P - h)) / 2e-5 for h in 1e-5 * np.eye(4)])
+    assert np.allclose(hessian(f)(P), difference, rtol=1e-4, atol=1e-4)
+    assert np.allclose(hessian(f)(P), jacfwd(jacfwd(f))(P), rtol=1e-9)
+
+
+def test_decay_and_its_derivative():
+    f = lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), rtol=1e-10, atol=1e-12).last[0]  # noqa: E731
+    assert abs(derivative(f)(1.0) + np.exp(-1)) < 1e-9
+    assert abs(grad(f)(1.0) + np.exp(-1)) < 1e-9
+    assert abs(jit(grad(f))(1.0) + np.exp(-1)) < 1e-9
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_times_carry_derivatives(compiled):
+    def f(t):
+        options = {"rtol": 1e-10, "atol": 1e-12}
+        return solve_ivp(lambda s, u: -u, (t[0], t[2]), np.ones(1), t_eval=t[1:], **options).y[0]
+
+    e, g = np.exp(-1), jacfwd(f)
+    want = [[e, -e, 0], [e**2, 0, 0]]
+    got = (jit(g) if compiled else g)(np.array([0.0, 1.0, 2.0]))
+    assert np.allclose(got[0], want[0], atol=1e-9)
+    assert np.isclose(got[1, 0], e**2) and np.isclose(got[1].sum(), 0, atol=1e-9)
+    assert np.allclose(jacrev(f)(np.array([0.0, 1.0, 2.0])), jacfwd(f)(np.array([0.0, 1.0, 2.0])))
+
+
+def test_sensitivities():
+    s = solve_ivp(species, (0, 1), START, args=(P,), t_eval=[0.5, 1.0], sens=True, **TIGHT)
+    assert s.sens.args[0].shape == (2, 2, 4) and s.sens.y0.shape == (2, 2, 2)
+    assert np.allclose(s.sens.args[0][:, -1], SENSITIVITIES, atol=1e-6)
+    only = solve_ivp(species, (0, 1), START, args=(P,), sens="y0", **TIGHT)
+    assert only.sens.args is None and np.allclose(only.sens.y0[:, -1], s.sens.y0[:, -1], atol=1e-6)
+
+
+def test_many_parameters():
+    weights = np.random.default_rng(0).normal(size=(11, 11)) / 4
+    f = lambda w: np.sum(solve_ivp(lambda t, u, w: np.tanh(w @ u), (0, 1), np.ones(11), args=(w,)).last)  # noqa: E731
+    assert np.allclose(grad(f)(weights), jacfwd(f)(weights), rtol=1e-8)
+    assert np.allclose(jit(grad(f))(weights), grad(f)(weights), rtol=1e-8)
+
+
+def test_the_adjoint_equation_agrees():
+    f = lambda p: last_by_adjoint(species, (0.0, 1.0), START, (p,), rtol=1e-10, atol=1e-12)[1]  # noqa: E731
+    assert np.allclose(grad(f)(P), SENSITIVITIES[1], atol=1e-6)
+
+
+class Body(NamedTuple):
+    place: np.ndarray
+    speed: np.ndarray
+
+
+def test_states_are_containers():
+    rate = lambda t, b: Body(b.speed, -b.place)  # noqa: E731
+    s = solve_ivp(rate, (0, np.pi), Body(np.array([1.0, 2.0]), np.zeros(2)), **TIGHT)
+    assert isinstance(s.last, Body) and np.allclose(s.last.place, [-1, -2])
+    assert s.y.place.shape == (2, len(s.t))
+    number = solve_ivp(lambda t, u: -u, (0, 1), 1.0, **TIGHT)
+    assert np.isclose(number.last, np.exp(-1)) and number.y.shape == number.t.shape
+    matrix = solve_ivp(lambda t, u: -u, (0, 1), np.ones((2, 3)), t_eval=[0.0, 1.0])
+    assert matrix.y.shape == (2, 3, 2)
+
+
+def test_complex_states():
+    s = solve_ivp(lambda t, u: 1j * u, (0, 1), np.array([1.0 + 0j]), **TIGHT)
+    assert np.allclose(s.last, np.exp(1j))
+
+
+@pytest.mark.parametrize("method", ["RK45", "dopri5"])
+def test_like_scipy(method):
+    ours = solve_ivp(species, (0, 15), START, method, args=(P,), rtol=1e-8, atol=1e-8, dense_output=True)  # fmt: skip
+    theirs = scipy.integrate.solve_ivp(species, (0, 15), START, args=(P,), rtol=1e-11, atol=1e-11, dense_output=True)  # fmt: skip
+    times = np.linspace(0, 15, 50)
+    assert np.abs(ours.sol(times) - theirs.sol(times)).max() < 1e-4
+    assert ours.success and ours.status == 0 and ours.t[-1] == 15
+
+
+def test_odeint_like_scipy():
+    times = np.linspace(0, 2, 7)
+    rate = lambda u, t, p: species(t, u, p)  # noqa: E731
+    ours, theirs = (f(rate, START, times, args=(P,)) for f in (odeint, scipy.integrate.odeint))
+    assert ours.shape == theirs.shape and np.allclose(ours, theirs, atol=1e-5)
+    listed = odeint(lambda u, t: [u[1], -u[0]], [1.0, 0.0], times)
+    assert np.allclose(listed[:, 0], np.cos(times), atol=1e-6)
+
+
+def ground(t, u):
+    return u[0]
+
+
+ground.terminal, ground.direction = True, -1
+
+
+def test_bounces_differentiate():
+    def third(speed):
+        t, u = 0.0, np.stack([1.0, speed])
+        for _ in range(3):
+            s = solve_ivp(lambda t, u: np.stack([u[1], -9.81]), (t, 10.0), u, events=ground, rtol=1e-9)  # fmt: skip
+            t, u = s.t[-1], np.stack([0.0, -0.8 * s.last[1]])
+        return t
+
+    def formula(speed):
+        impact = np.sqrt(speed**2 + 2 * 9.81)
+        return (speed + impact) / 9.81 + 2 * (0.8 + 0.64) * impact / 9.81
+
+    assert abs(third(2.0) - formula(2.0)) < 1e-12
+    assert abs(grad(third)(2.0) - grad(formula)(2.0)) < 1e-12
+    assert abs(derivative(third)(2.0) - grad(formula)(2.0)) < 1e-12
+    assert abs(derivative(grad(third))(2.0) - derivative(grad(formula))(2.0)) < 1e-10
+
+
+def test_events_are_counted_and_differentiate():
+    crossing = lambda t, u, w: u[0]  # noqa: E731
+
+    def times(w):
+        rate = lambda t, u, w: np.stack([u[1], -w * w * u[0]])  # noqa: E731
+        return solve_ivp(rate, (0, 10), np.array([1.0, 0.0]), events=crossing, args=(w,), **TIGHT).t_events[0]
+
+    want = (np.arange(3) + 0.5) * np.pi
+    assert np.allclose(times(1.0), want, atol=1e-7)
+    assert np.allclose(jacfwd(times)(1.0), -want, atol=1e-6)
+    assert np.allclose(jacrev(times)(np.ones(()))[()], -want, atol=1e-6)
+
+
+def test_stiff_problems():
+    def robertson(t, y):
+        a, b, c = 0.04 * y[0], 1e4 * y[1] * y[2], 3e7 * y[1] ** 2
+        return np.stack([b - a, a - b - c, c])
+
+    want = [2.08334015e-08, 8.33336077e-14, 9.99999979e-01]
+    for method in ("rodas5p", "kvaerno5", "auto"):
+        f = jit(lambda y, m=method: solve_ivp(robertson, (0, 1e11), y, m, rtol=1e-7, atol=1e-12).last)
+        assert np.allclose(f(np.array([1.0, 0.0, 0.0])), want, rtol=1e-3), method
+
+
+def test_van_der_pol():
+    rate = lambda t, y, mu: np.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])  # noqa: E731
+    s = solve_ivp(rate, (0, 3000), [2.0, 0.0], "auto", args=(1000.0,), rtol=1e-6, atol=1e-8)
+    assert np.allclose(s.last, [-1.51060694, 1.17838e-3], rtol=1e-5)
+
+
+def test_early_ends_keep_what_there_is():
+    nan = solve_ivp(lambda t, u: -u if t < 0.5 else u * np.nan, (0, 1), [1.0])
+    assert nan.status == -4 and "NaN" in nan.message and 0.4 < nan.t[-1] <= 0.51
+    assert np.allclose(nan.last, np.exp(-nan.t[-1]), rtol=1e-2)
+
+    def raises(t, u):
+        if t > 0.5:
+            raise RuntimeError("no model here")
+        return -u
+
+    s = solve_ivp(raises, (0, 1), [1.0], max_step=0.1)
+    assert s.status == -3 and "no model here" in s.message and len(s.t) > 2
+    with pytest.raises(RuntimeError):
+        solve_ivp(raises, (0.6, 1), [1.0])
+    blown = solve_ivp(lambda t, u: u**2, (0, 2), [1.0])
+    assert blown.status == -1 and abs(blown.t[-1] - 1) < 1e-3
+    few = solve_ivp(lambda t, u: np.cos(99 * t) * u, (0, 9), [1.0], max_steps=50)
+    assert few.status == -2 and not few.success
+
+
+def test_unreached_times_are_nan_in_a_program():
+    f = jit(lambda u: solve_ivp(lambda t, u: u**2, (0, 2), u, t_eval=[0.5, 1.5]).y)
+    y = f(np.ones(1))
+    assert np.isclose(y[0, 0], 2, rtol=1e-2) and np.isnan(y[0, 1])
+
+
+def test_stiffness_is_named():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        solve_ivp(lambda t, u: -1000 * (u - np.cos(t)), (0, 5), [1.0])
+    assert any("looks stiff" in str(w.message) and "auto" in str(w.message) for w in caught)
+
+
+def test_tolerance_below_precision_warns():
+    with pytest.warns(RuntimeWarning, match="rtol"):
+        solve_ivp(lambda t, u: -u, (0, 1), [1.0], rtol=1e-18)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: solve_ivp(lambda t, u: u[:1], (0, 1), [1.0, 2.0]),
+        lambda: solve_ivp(lambda t, u: u, (1, 1), [1.0]),
+        lambda: solve_ivp(lambda t, u: u, (0, np.inf), [1.0]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], t_eval=[0.5, 2.0]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], t_eval=[0.7, 0.5]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), ["one"]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], method="RK46"),
+    ],
+)
+def test_refusals(call):
+    with pytest.raises(LitadError):
+        call()
+
+
+def test_backwards_and_fixed_steps():
+    back = solve_ivp(lambda t, u: -u, (1, 0), [np.exp(-1)], t_eval=[1.0, 0.5, 0.0], **TIGHT)
+    assert np.allclose(back.y[0], np.exp([-1, -0.5, 0]))
+    fixed = solve_ivp(lambda t, u: -u, (0, 1), [1.0], "rk4", step=0.1)
+    assert fixed.accepted == 10 and np.allclose(fixed.last, np.exp(-1), atol=1e-6)
+
+
+def test_hidden_boxes_are_found():
+    class Model:
+        pass
+
+    model = Model()
+
+    def f(p):
+        model.p = p
+        return solve_ivp(lambda t, u: -model.p * u, (0, 1), np.ones(1), rtol=1e-10, atol=1e-12).last[0]
+
+    assert abs(derivative(f)(1.0) + np.exp(-1)) < 1e-9
+    assert abs(grad(f)(1.0) + np.exp(-1)) < 1e-9
