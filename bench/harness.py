@@ -19,6 +19,7 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "LITAD_THREADS": "1",
     "NPROC": "1",  # the size of XLA's thread pool
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_X64": "1",

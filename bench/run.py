@@ -22,8 +22,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cores
+import fashion
 import first_call
 import imports
+import shipping
 import soak
 from harness import (
     GCC,
@@ -39,16 +42,19 @@ from harness import (
 )
 
 EAGER = ["imports", "chain", "ode", "mlp", "rosenbrock", "modes", "reads"]
-COMPILED = ["scalar", "rosenbrock", "lotka_volterra", "elementwise", "second_order", "lorenz"]
-COMPILED += ["network", "first_call", "soak"]
+COMPILED = ["scalar", "rosenbrock", "lotka_volterra", "elementwise", "second_order", "lorenz", "ode_solvers"]
+COMPILED += ["network", "lenet", "fashion", "cores", "first_call", "shipping", "soak"]
 WORKLOADS = list(dict.fromkeys(EAGER + COMPILED))
 GROUPS = {"eager": EAGER, "compiled": COMPILED}
 OTHERWISE = {
     "imports": imports,
+    "cores": cores,
+    "fashion": fashion,
     "first_call": first_call,
+    "shipping": shipping,
     "soak": soak,
 }  # measured in their own ways
-UNITS = {"milliseconds": "ms", "kilobytes": "KB"}
+UNITS = {"milliseconds": "ms", "kilobytes": "KB", "percent": "%"}
 PACKAGES = ["numpy", "litad", "torch", "autograd", "mygrad", "jax", "diffrax", "casadi", "pytensor"]
 PACKAGES += ["heyoka", "numba"]
 README, RESULTS = HERE / "README.md", HERE / "results.json"

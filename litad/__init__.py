@@ -7,6 +7,8 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _HOME = {
+    "aot": "bool_ compile_aot f32 f64 i32 i64",
+    "artefacts": "load_aot",
     "checks": "check_grads",
     "control": "cond fori_loop scan switch while_loop",
     "core": "LitadError",
@@ -18,6 +20,7 @@ _HOME = {
     "jit": "jit",
     "linear": "linearize",
     "matrices": "matrix_function",
+    "ode": "odeint solve_ivp",
     "program": "trace",
     "record": "Var",
     "reverse": "grad value_and_grad vjp",

@@ -268,15 +268,23 @@ def _guard(walk, gone, c):
     return c if mask is not None and not mask else None
 
 
-@algebra(UFUNCS[np.isfinite])
-def _isfinite(walk, a):
+@algebra(ops.is_guarded)
+def _is_guarded(walk, a):
     return True if walk.range(a).finite else None
 
 
 @algebra(UFUNCS[np.equal])
 def _equal(walk, a, b):
     u, c = _negated(walk, a), walk.number(b)
-    return walk.emit(UFUNCS[np.equal], u, -c) if u is not None and c is not None else None
+    if u is not None and c is not None:
+        return walk.emit(UFUNCS[np.equal], u, -c)
+    line = walk.maker(a, ops.divide) or walk.maker(a, ops.reciprocal)
+    if c != 0 or line is None or line.outputs[0].dtype.kind != "f":
+        return None
+    top = walk.number(line.inputs[0]) if line.primitive is ops.divide else 1.0
+    return (
+        walk.emit(UFUNCS[np.isinf], line.inputs[-1]) if top is not None and abs(top) >= 1 else None
+    )
 
 
 def _decided_by(number: bool) -> Callable:
@@ -364,6 +372,12 @@ def _transpose(walk, x, *, axes):
     if inner is not None:
         axes = tuple([inner.parameters["axes"][k] for k in axes])
         return walk.emit(shapes.transpose, *inner.inputs, axes=axes)
+    product = walk.maker(x, reductions.matmul)
+    if product is not None and axes == (1, 0) and walk.uses.get(x) == 1:
+        a, b = product.inputs
+        if type(a) is type(b) is Variable and walk.maker(a, shapes.transpose) is not None:
+            turned = [walk.emit(shapes.transpose, v, axes=axes) for v in (b, a)]
+            return walk.emit(reductions.matmul, *turned)
     return walk.number(x)
 
 

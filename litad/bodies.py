@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['region', 'without_fills', 'lifted', 'varying', 'strong', 'zeros_for', 'pushed', 'Operation', 'stacked',
-           'strong_number', 'Loop', 'fit', 'Scan', 'Fori', 'While', 'by_group', 'dealt', 'spread_lanes', 'Branch',
-           'chosen', 'lifted_together']
+           'strong_number', 'Loop', 'fit', 'Scan', 'Fori', 'check_steps', 'While', 'by_group', 'dealt', 'spread_lanes',
+           'Branch', 'chosen', 'lifted_together']
 
 # %% ../nbs/39_bodies.ipynb #db5a34ec
 import copy
@@ -321,6 +321,20 @@ class Fori(Loop):
         return carry
 
 # %% ../nbs/39_bodies.ipynb #fa70c352
+def check_steps(
+    name: str,  # of the loop
+    steps: int,  # runs so far
+    most: int | None,  # how many there can be
+) -> None:
+    "Refuse a loop that runs more often than it was said to."
+    if most is not None and steps > most:
+        raise LitadError(
+            f"{name} runs more often than it was said to",
+            got=f"run {steps} with max_steps={most}",
+            instead="a larger max_steps",
+        )
+
+# %% ../nbs/39_bodies.ipynb #a35ac21f
 class While(Loop):
     """A loop that runs as long as a test of its carry holds."""
 
@@ -357,7 +371,10 @@ class While(Loop):
     def compute(self, leaves: list) -> list:
         results, cut = self.results(()), self.counts[0]
         consts, carry = leaves[:cut], fit(leaves[cut:], results)
+        steps = 0
         while evaluate(self.test, *consts, *carry)[0]:
+            steps += 1
+            check_steps("while_loop", steps, self.max_steps)
             carry = fit(evaluate(self.body, *consts, *carry), results)
         return carry
 

@@ -6,12 +6,13 @@
 __all__ = ['FAST', 'WEIGHTS', 'GLOBALS', 'DECLARED', 'FIELDS', 'ENTRY_TYPE', 'LENGTHS', 'ITEM', 'LOOKUP', 'REPORT', 'DROP',
            'LOCK', 'NO_NEW', 'VECTORCALL', 'COLLECTED', 'METHOD', 'OBJECT', 'SIZE', 'TP_CALL', 'TP_CLEAR', 'TP_DEALLOC',
            'TP_GET', 'TP_TRAVERSE', 'TP_MEMBERS', 'TP_PROPERTIES', 'SlowCallable', 'Writer', 'externals', 'place',
-           'dispatch_text', 'collection_text', 'same_text', 'array_text', 'runtime', 'compiled_type', 'make_callable',
-           'pointer_at']
+           'dispatch_text', 'collection_text', 'same_text', 'array_text', 'runtime_text', 'runtime', 'compiled_type',
+           'make_callable', 'pointer_at']
 
 # %% ../nbs/47_callables.ipynb #d4e69217
 import ctypes
 import functools
+import os
 import threading
 import types
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Code
+from .engine import Code, emit
 from .signature import DTYPES, MISSING, Layout, fast_calls, layout_here
 
 # %% ../nbs/47_callables.ipynb #b86e47c8
@@ -423,24 +424,32 @@ done:
 
 # %% ../nbs/47_callables.ipynb #8d17f42f
 LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release
+    )
 _runtime = []
 
 
-def runtime() -> Code:
-    "The functions that all callable objects and entries share: made once, and kept."
-    with LOCK:
-        if not _runtime:
-            _runtime.append(_make_runtime())
-    return _runtime[0]
-
-
-def _make_runtime() -> Code:
+def runtime_text() -> str:
+    "The functions that all callable objects and entries share, in LLVM's assembly language."
     layout = layout_here()
     parts = [dispatch_text(), collection_text(layout), same_text(layout), array_text(layout)]
     text = "".join([*parts, ITEM, LOOKUP, REPORT, DROP, WEIGHTS])
-    names = {"py.float": float, "py.int": int, "py.str": str, "np.ndarray": np.ndarray}
-    symbols = {name: id(kind) for name, kind in names.items()}
-    return Code(externals(text) + text, symbols, level=1, effort=0)
+    return externals(text) + text
+
+
+def runtime(
+    emitted: Callable | None = None,  # gives object code that was made before, or None
+) -> Code:
+    "The functions that all callable objects and entries share: made once, and kept."
+    with LOCK:
+        if not _runtime:
+            part = (emitted and emitted()) or emit(runtime_text(), 1, 0)
+            names = {"py.float": float, "py.int": int, "py.str": str, "np.ndarray": np.ndarray}
+            symbols = {name: id(kind) for name, kind in names.items()}
+            _runtime.append(Code.from_objects([part], symbols).keep())
+    return _runtime[0]
 
 # %% ../nbs/47_callables.ipynb #7285e399
 class _Slot(ctypes.Structure):
@@ -527,6 +536,7 @@ def compiled_type() -> type:
     )
     kind = make(ctypes.addressof(spec))
     kind._kept = tables, array, spec
+    _incref(kind)
     return _behave(kind)
 
 

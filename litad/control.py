@@ -23,6 +23,7 @@ from litad.bodies import (
     Fori,
     Scan,
     While,
+    check_steps,
     chosen,
     lifted,
     lifted_together,
@@ -30,7 +31,7 @@ from litad.bodies import (
     strong,
 )
 from .buffers import Buffer
-from .core import Box, LitadError, Unknown, failing_line, plain
+from .core import Box, LitadError, Unknown, plain
 from .indices import stored_outside
 from litad.program import (
     Program,
@@ -38,6 +39,7 @@ from litad.program import (
     Tracer,
     Variable,
     evaluate,
+    plain_index,
     result_leaf,
     type_of_weak,
     variable_like,
@@ -275,11 +277,11 @@ def follow(
         (trace, *_) = [x.trace for x in flatten(args)[0] if type(x) is Tracer]
         lifted, g = with_traced_arrays(f, trace)
         if not lifted:
-            raise _plain_index(name, error) from error
+            raise plain_index(name, error) from error
     try:
         out = call(name, g, [own_tracers(x) for x in args], {})
     except IndexError as error:
-        raise _plain_index(name, error) from error
+        raise plain_index(name, error) from error
     if any(x.variable is not v for x, v in lifted):
         raise stored_outside(lifted[0][0])
     return out
@@ -311,16 +313,6 @@ def with_traced_arrays(f: Callable, trace: Trace) -> tuple[list, Callable]:
             g, before = FunctionType(g.__code__, more, g.__name__, g.__defaults__, g.__closure__), g
             g.__kwdefaults__ = before.__kwdefaults__
     return lifted, g
-
-# %% ../nbs/42_control.ipynb #1c306d9e
-def _plain_index(name: str, error: Exception) -> LitadError:
-    return LitadError(
-        f"{name}: a plain array is indexed by a traced integer",
-        got=str(error),
-        rule="NumPy asks for the number, which is not there yet",
-        instead="pass the array as an argument, or among xs; np.take(a, i) of a traced array",
-        line=failing_line(error),
-    )
 
 # %% ../nbs/42_control.ipynb #f3dcbaba
 def _scan_body(f: Callable, carry: Packed, xs: Packed) -> Body:
@@ -377,7 +369,7 @@ def fori_loop(
         meets_boxes(carry.leaves, [body]),
         started(carry),
     )
-    _check_steps("fori_loop", len(steps), max_steps)
+    check_steps("fori_loop", len(steps), max_steps)
     for i in steps:
         out = call("fori_loop", body, [i, handed(carry, boxed)], {})
         carry = _checked("fori_loop", out, carry)
@@ -408,15 +400,6 @@ def _bound(x: Any) -> Any:
             )
         return x
     return operator.index(x)
-
-
-def _check_steps(name: str, steps: int, most: int | None) -> None:
-    if most is not None and steps > most:
-        raise LitadError(
-            f"{name} runs more often than it was said to",
-            got=f"run {steps} with max_steps={most}",
-            instead="a larger max_steps",
-        )
 
 # %% ../nbs/42_control.ipynb #3441b4f8
 def cond(
@@ -528,7 +511,7 @@ def while_loop(
         while call("while_loop", test, [carry.rebuild(carry.leaves)], {}):
             out = call("while_loop", body, [handed(carry, boxed)], {})
             carry, steps = _checked("while_loop", out, carry), steps + 1
-            _check_steps("while_loop", steps, max_steps)
+            check_steps("while_loop", steps, max_steps)
         return carry.rebuild(carry.leaves)
     return _traced_while(test, body, carry, max_steps)
 

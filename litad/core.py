@@ -249,9 +249,12 @@ def as_operand(x: Any) -> Any:
 
 
 def no_stranger(x: Any) -> Any:
-    "A value, refused if it is an array of a class with arithmetic of its own."
+    "A value, in a box if it is an array of another library, refused if it has arithmetic of its own."
     if type(x) in _PLAIN:
         return x
+    if hasattr(type(x), "__matmul__") and not isinstance(x, (Box, np.ndarray, np.generic)):
+        guests = importlib.import_module("litad.guests")
+        return guests.adopt(x) if guests.is_guest(x) else x
     if isinstance(x, np.ndarray) and isinstance(x, (np.ma.MaskedArray, np.matrix)):
         raise LitadError(
             f"a {type(x).__name__} has arithmetic of its own, which litad does not follow",
@@ -304,6 +307,7 @@ class Box:
     __slots__ = ("__weakref__",)
     value: Any  # the array, or a box of a lower level
     level: int  # which transformation it belongs to
+    guest = False  # whether it holds an array of another library, below all transformations
 
     def process(self, primitive: Primitive, operands: tuple, parameters: dict) -> Any:
         "Run a primitive of which this box is the operand with the highest level."
@@ -586,10 +590,15 @@ def scale(
         c = rule(t, *kept)
         if is_finite(c):
             return c
+    if isinstance(t, Box) and t.guest and (c := t.fused(rule, kept)) is not None:
+        return c
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         c = rule(t, *kept)
         if isinstance(plain(c), Unknown):
-            return GUARD[0](vanishes(t), c)
+            slope = rule(t.dtype.type(1), *kept)
+            if not isinstance(slope, Box) and np.all(slope) and np.isfinite(slope).all():
+                return c
+            return GUARD[0](vanishes(t), GUARD[0](vanishes(slope), c))
         if not is_finite(c):
             bad = np.logical_not(np.isfinite(c))
             ended = np.logical_and(bad, vanishes(t))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['C_ORDER', 'ALIGNED', 'WRITEABLE', 'IN_MEMORY', 'RECORD', 'ALIGNMENT', 'TP_ALLOC', 'PYARRAY_NEW', 'UNLOCKED', 'LOCKED',
            'Reader', 'method_of', 'constant', 'sized', 'check_guards', 'check_aliases', 'Maker', 'released',
-           'call_kernel', 'exits', 'entry_text', 'entry_symbols', 'Record', 'install', 'kernel_failed',
+           'call_kernel', 'exits', 'entry_text', 'entry_symbols', 'pointers', 'Record', 'install', 'kernel_failed',
            'call_by_ctypes']
 
 # %% ../nbs/48_entry.ipynb #c24bf34b
@@ -30,7 +30,6 @@ from litad.callables import (
 from .core import LitadError
 from .engine import Code, capsule
 from litad.signature import (
-    CELL,
     DTYPES,
     MISSING,
     Array,
@@ -200,7 +199,7 @@ def _read_dict(self: Reader, tree: Dict, thing: str) -> None:
 
 @method_of(Reader)
 def _read_cell(self: Reader, tree: Cell, thing: str) -> None:
-    self._read_held(tree, self.load("ptr", thing, CELL))
+    self._read_held(tree, self.load("ptr", thing, tree.offset))
 
 
 @method_of(Reader)
@@ -313,7 +312,8 @@ class Maker(Reader):
 
 
 def _nodes(tree: Any) -> int:
-    return 1 + sum(_nodes(item) for item in getattr(tree, "items", ()))
+    own = 1 + getattr(tree, "copied", False)
+    return own + sum(_nodes(item) for item in getattr(tree, "items", ()))
 
 # %% ../nbs/48_entry.ipynb #0e9f15f1
 @method_of(Maker)
@@ -324,6 +324,8 @@ def _begin_number(self: Maker, tree: Number) -> None:
 
 @method_of(Maker)
 def _begin_donated(self: Maker, tree: Donated) -> None:
+    if tree.copied:
+        return self._begin_array(inputs(self.signature)[tree.leaf])
     self.made.append(self.objects[tree.leaf])
     self.outputs.append(self.pointers[tree.leaf])
 
@@ -368,6 +370,7 @@ def _make_array(self: Maker, tree: Array) -> tuple[str, int]:
 @method_of(Maker)
 def _make_donated(self: Maker, tree: Donated) -> tuple[str, int]:
     self.leaf_number += 1
+    self.array_number += tree.copied
     return self.donated[tree.leaf]
 
 
@@ -498,6 +501,20 @@ def call_kernel(self: Maker, kernel: str) -> None:
         self.do(f"call void @Py_DecRef(ptr {thing})")
     self.store("i32", status, self.status)
     self.require(self.is_("i32", status, 0), "failed")
+    self._copy_back()
+
+
+@method_of(Maker)
+def _copy_back(self: Maker) -> None:
+    "Move what was computed apart into the arrays that it is for."
+    number = 0  # among the arrays made
+    for k, tree in enumerate(leaves(self.signature.results)):
+        if getattr(tree, "copied", False):
+            size = _bytes(inputs(self.signature)[tree.leaf])
+            places = f"ptr {self.pointers[tree.leaf]}, ptr {self.outputs[k]}"
+            self.do(f"call void @llvm.memcpy.p0.p0.i64({places}, i64 {size}, i1 false)")
+            self.released(self.made[k], number)
+        number += isinstance(tree, Array) or getattr(tree, "copied", False)
 
 
 @method_of(Maker)
@@ -562,6 +579,8 @@ def _module(write: Maker, kernel: str) -> str:
     body = f"define ptr @{write.name}({ENTRY_TYPE}) {{\n{lines}\n}}\n"
     makers = [f"declare ptr @np.alloc.{d}(ptr, i64)\n" for d in DTYPES if f"@np.alloc.{d}(" in body]
     makers.append(f"declare i32 @{kernel}(ptr, ptr, ptr)\n")
+    if "@llvm.memcpy.p0.p0.i64(" in body:
+        makers.append("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n")
     shapes = [f"{shape} = private constant {value}\n" for value, shape in write.constants.items()]
     return "".join([externals(body), *makers, *shapes, body, WEIGHTS])
 
@@ -601,6 +620,12 @@ def entry_symbols() -> Mapping[str, int]:
     return table | {f"entry.{name}": address for name, address in runtime().addresses.items()}
 
 # %% ../nbs/48_entry.ipynb #ca93809f
+@functools.cache
+def pointers(count: int) -> type:
+    "The class of arrays of so many pointers, made once: ctypes makes a new one for each mention."
+    return ctypes.c_void_p * count
+
+
 class Record:
     """Machine code with the objects it refers to, ready to be installed in one callable object."""
 
@@ -629,7 +654,7 @@ class Record:
         ids = [None if x is MISSING else id(x) for x in self.operands]
         head = [entry, None, id(self.failed), _aligned(self.arena), 0]
         versions = len(self.signature.guards)
-        self.memory = (ctypes.c_void_p * (len(head) + len(ids) + versions))(*head, *ids)
+        self.memory = pointers(len(head) + len(ids) + versions)(*head, *ids)
 
     def call(self, args: tuple) -> Any:
         "The result through ctypes, or MISSING where the arguments do not fit."
@@ -689,11 +714,15 @@ def call_by_ctypes(
     except Miss:
         return MISSING
     found = [np.asarray(x, "int64" if type(x) is int else None) for x in found]
-    outputs = leaves(signature.results)
-    results = [found[x.leaf] if isinstance(x, Donated) else _buffer(x) for x in outputs]
+    outputs = list(leaves(signature.results))
+    results = [_place_of(x, found) for x in outputs]
     status = _run(record, found, results)
     if status:
         return record.failed(status, *args)
+    for k, x in enumerate(outputs):
+        if isinstance(x, Donated) and x.copied:
+            found[x.leaf][...] = results[k]
+            results[k] = found[x.leaf]
     return build(signature.results, iter(results), operands)
 
 # %% ../nbs/48_entry.ipynb #0eb035ef
@@ -706,6 +735,13 @@ def _check_overlaps(trees: list, found: list) -> None:
                 raise Miss
 
 
+def _place_of(tree: Any, found: list) -> np.ndarray:
+    "Where a kernel shall write a result."
+    if not isinstance(tree, Donated):
+        return _buffer(tree)
+    return np.empty_like(found[tree.leaf]) if tree.copied else found[tree.leaf]
+
+
 def _buffer(tree: Any) -> np.ndarray:
     if isinstance(tree, Array):
         return np.empty(tree.shape, tree.dtype)
@@ -714,7 +750,7 @@ def _buffer(tree: Any) -> np.ndarray:
 
 
 def _run(record: Record, found: list, results: list) -> int:
-    tables = [(ctypes.c_void_p * len(x))(*[a.ctypes.data for a in x]) for x in (found, results)]
+    tables = [pointers(len(x))(*[a.ctypes.data for a in x]) for x in (found, results)]
     size = record.signature.arena
     scratch = np.empty(size + ALIGNMENT, np.uint8) if size else None
     kind = UNLOCKED if record.signature.release_gil else LOCKED

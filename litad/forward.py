@@ -41,6 +41,7 @@ from litad.core import (
     escaped,
     fresh_level,
     is_finite,
+    no_stranger,
     residuals,
     scale,
     vanishes,
@@ -406,7 +407,7 @@ def match_tangents(name: str, selection, tangents: tuple) -> list:
         )
     checked = []
     for k in selection.active:
-        x, t = boxable(selection.leaves[k]), present(leaves[k])
+        x, t = boxable(selection.leaves[k]), no_stranger(present(leaves[k]))
         if isinstance(t, (int, float, complex)) and not isinstance(t, bool):
             t = boxable(t)
         kinds = "fiuc" if x.dtype.kind == "c" else "fiu"

@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['MANY', 'PLANS', 'PYTHON', 'Options', 'options_of', 'Plan', 'plan_of', 'Compiler', 'Call', 'type_key', 'Traced',
-           'is_written', 'replacements', 'Dice', 'state_of', 'set_state', 'NoProgram', 'fits', 'paths_of',
-           'result_tree', 'NoEntry', 'failed', 'guards_of', 'array_spec', 'container_spec', 'argument_spec',
-           'seen_spec', 'result_spec', 'first_of', 'Compiled', 'filled', 'pushed', 'pulled', 'first_order', 'jit']
+           'is_written', 'replacements', 'Dice', 'alike', 'state_of', 'set_state', 'NoProgram', 'fits', 'paths_of',
+           'result_tree', 'NoEntry', 'failed', 'guards_of', 'offset_of', 'array_spec', 'container_spec', 'only_leaf',
+           'argument_spec', 'seen_spec', 'result_spec', 'first_of', 'Compiled', 'filled', 'pushed', 'pulled',
+           'first_order', 'jit']
 
 # %% ../nbs/55_jit.ipynb #d82ca908
 import inspect
 import os
 import random
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,6 +25,7 @@ import numpy as np
 from .arguments import boxable, check_function
 from .buffers import present
 from .core import Box, LitadError, as_operand
+from .cache import folder_asked_for, keep, specialised, warm
 from .callables import make_callable
 from .entry import Record, install
 from .forward import Dual, jvp
@@ -48,11 +51,14 @@ from litad.signature import (
     Number,
     Signature,
     Static,
+    TYPE,
     Tuple,
     fast_calls,
     offset_in_function,
+    offset_of_slot,
 )
 from litad.surroundings import (
+    Access,
     Missing,
     Place,
     Rebuilt,
@@ -61,6 +67,7 @@ from litad.surroundings import (
     fingerprint,
     treedef_key,
 )
+from .threads import check_threads
 from .tree import flatten, rebuild, unflatten
 
 # %% ../nbs/55_jit.ipynb #9a4c9d15
@@ -71,6 +78,8 @@ class Options(NamedTuple):
     names: tuple = ()  # names of static arguments
     donated: tuple = ()  # positions
     fast_math: bool = False
+    threads: int = 0  # how many share a long loop; 0 leaves that to the call
+    cache: str = ""  # a folder for machine code
 
 
 def options_of(
@@ -79,6 +88,7 @@ def options_of(
     static_argnames: str | tuple,
     donate_argnums: int | tuple,
     fast_math: bool,
+    threads: int | None = None,
 ) -> Options:
     "The options of a compiled function, each in one form."
     static = _positions("static_argnums", static_argnums)
@@ -93,7 +103,8 @@ def options_of(
             got=f"static_argnums={static_argnums!r}, donate_argnums={donate_argnums!r}",
             rule="a static argument is part of the code and has no memory to give",
         )
-    return Options(tuple(dict.fromkeys(static)), tuple(dict.fromkeys(names)), donated, fast_math)
+    static, names = tuple(dict.fromkeys(static)), tuple(dict.fromkeys(names))
+    return Options(static, names, donated, fast_math, check_threads(threads))
 
 
 def _positions(name: str, given: Any) -> tuple:
@@ -172,7 +183,7 @@ class Compiler:
     def __init__(self, f: Callable, options: Options):
         self.f, self.options = f, options
         self.derivatives: dict = {}
-        self.callable: Any = None
+        self.callable: Any = lambda: None  # the compiled function, while it lives
         self.installed: set = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -385,10 +396,19 @@ class Dice:
         "Whether numbers were drawn; then the generators are as they were before."
         changed = False
         for g, before in zip(self.generators, self.before):
-            if repr(state_of(g)) != repr(before):
+            if not alike(state_of(g), before):
                 changed = True
                 set_state(g, before)
         return changed
+
+
+def alike(a: Any, b: Any) -> bool:
+    "Whether two states are equal."
+    if isinstance(a, np.ndarray):
+        return a.tobytes() == b.tobytes()
+    if isinstance(a, dict):
+        return all([alike(a[k], b[k]) for k in a])
+    return all(map(alike, a, b)) if type(a) is tuple and len(a) < 9 else a == b
 
 
 def state_of(g: Any) -> Any:
@@ -431,7 +451,18 @@ def _overlap(self: Call) -> bool:
     return any([np.may_share_memory(a, b) for a, b in pairs])
 
 
+def _turned(self: Call, special: Specialisation) -> bool:
+    "Whether NumPy may copy where the program has a view: stores and reshapes, and an array in another order."
+    arrays = [*self.leaves, *[p.leaves[k] for p in self.around.places for k in p.moving]]
+    arrays = [x for x in arrays if type(x) is np.ndarray and x.ndim > 1]
+    if all([x.flags.c_contiguous for x in arrays]):
+        return False
+    names = {e.primitive.name for e in special.traced.equations}
+    return "reshape" in names and not names.isdisjoint({"put", "at_put", "at_add"})
+
+
 Call.traced, Call.effects, Call.overlap = _traced, _effects, _overlap
+Call.turned = _turned
 
 # %% ../nbs/55_jit.ipynb #dc9f87ce
 def _learn(self: Call, plan: Plan, error: Exception) -> bool:
@@ -483,7 +514,8 @@ def _specialise(self: Call, plan: Plan) -> Specialisation | None:
         held = {x: v.copy() if type(v) is np.ndarray else v for x, v in program.constants.items()}
         program = program.copy(constants=held)
     donate = self.pairs(program, found.writes, plan)
-    return Specialisation(program, found.writes, donate, self.compiler.options.fast_math)
+    options = self.compiler.options
+    return specialised(options.cache, program, found.writes, donate, *options[3:5])
 
 
 Call.learn, Call.specialise = _learn, _specialise
@@ -577,9 +609,10 @@ def _finish(self: Call) -> Any:
         plan, special = self.found()
     except NoProgram as error:
         return self.by_python(error.args[0])
-    if special is None or (special.writes and self.overlap()):
+    if special is None or (special.writes and self.overlap()) or self.turned(special):
         return self.compiler.f(*self.args, **self.kwargs)
     self.install(plan, special)
+    keep(special)
     return result_tree(special, special.run(self.values(plan)))
 
 
@@ -595,7 +628,7 @@ def _by_python(self: Call, error: Exception) -> Any:
 def result_tree(special: Specialisation, leaves: list) -> Any:
     "The results in their containers; the tree ends with what was written into arguments."
     filled = [*leaves, *[None] * len(special.writes)]
-    return unflatten(special.program.trees[1], filled)[0]
+    return unflatten(special.traced.trees[1], filled)[0]
 
 
 Call.found, Call.known, Call.made = _found, _known, _made
@@ -608,7 +641,8 @@ class NoEntry(Exception):
 
 def _install(self: Call, plan: Plan, special: Specialisation) -> None:
     compiler = self.compiler
-    if compiler.callable is None or len(compiler.installed) >= MANY:
+    made = compiler.callable()
+    if made is None or len(compiler.installed) >= MANY:
         return
     try:
         signature, operands = self.signature(plan, special)
@@ -619,7 +653,7 @@ def _install(self: Call, plan: Plan, special: Specialisation) -> None:
         if mark in compiler.installed:
             return
         code = special.entry(signature) if fast_calls() else special.parts[0].code
-        install(compiler.callable, Record(signature, code, operands, partial(failed, compiler)))
+        install(made, Record(signature, code, operands, partial(failed, compiler)))
         compiler.installed.add(mark)
 
 
@@ -670,15 +704,24 @@ def guards_of(around: Surroundings, moving: bool) -> tuple[tuple, list]:
         if access.how == "item":
             spaces.setdefault(id(access.holder), (access.holder, {}))[1][access.key] = expected(x)
             continue
-        offset = CELL if access.how == "cell" else offset_in_function(access.key)
-        if offset < 0:
-            raise NoEntry(f"{access.key} cannot be read")
-        fields.append(Field(offset))
+        fields.append(Field(offset_of(access)))
         operands += [access.holder, expected(x)]
     for holder, pairs in spaces.values():
-        fields.append(Lookups(len(pairs)))
+        fields.append(Lookups(len(pairs), "__builtins__" not in holder))
         operands += [holder, *[part for pair in pairs.items() for part in pair]]
     return tuple(fields), operands
+
+
+def offset_of(access: Access) -> int:
+    "Where the holder of a value has a pointer to it."
+    holder, key = access.holder, access.key
+    if access.how == "slot":
+        found = offset_of_slot(holder, key)
+    else:
+        found = {"cell": CELL, "type": TYPE}.get(access.how) or offset_in_function(key)
+    if found < 0:
+        raise NoEntry(f"{key} cannot be read")
+    return found
 
 
 def _captured(self: Call, plan: Plan, special: Specialisation) -> tuple[tuple, list]:
@@ -691,8 +734,9 @@ def _captured(self: Call, plan: Plan, special: Specialisation) -> tuple[tuple, l
             specs.append(tree)
             operands += [place.value, *more]
             continue
-        specs.append((Cell if access.how == "cell" else Item)((tree,)))
-        operands += [access.holder, *([access.key] if access.how == "item" else []), *more]
+        by_name = access.how == "item"
+        specs.append(Item((tree,)) if by_name else Cell((tree,), offset_of(access)))
+        operands += [access.holder, *([access.key] if by_name else []), *more]
     for x in special.parts[0].constants:
         specs.append(array_spec(x))
         operands.append(x)
@@ -725,11 +769,19 @@ def container_spec(x: Any, part: Callable) -> tuple[Any, list] | None:
     return (Tuple if kind is tuple else List)(trees), more
 
 
+def only_leaf(x: Any) -> None:
+    "An entry cannot take apart what is a container to us and none to Python, such as a dataclass."
+    leaves = flatten(x)[0]
+    if len(leaves) != 1 or leaves[0] is not x:
+        raise NoEntry(f"a {type(x).__name__} with numbers in it")
+
+
 def argument_spec(x: Any, position: Iterator, frozen: set, writable: set) -> tuple[Any, list]:
     "The tree of one argument."
     found = container_spec(x, lambda v: argument_spec(v, position, frozen, writable))
     if found is not None:
         return found
+    only_leaf(x)
     k = next(position)
     if k in frozen:
         if isinstance(x, np.ndarray):
@@ -747,8 +799,7 @@ def seen_spec(x: Any, position: Iterator, moving: set) -> tuple[Any, list]:
     found = container_spec(x, lambda v: seen_spec(v, position, moving))
     if found is not None:
         return found
-    if isinstance(x, (list, tuple, dict)):
-        raise NoEntry(f"a {type(x).__name__} in the surroundings")
+    only_leaf(x)
     if next(position) not in moving:
         return Static(), [x]
     return (Number("float"), []) if type(x) is float else (array_spec(x), [])
@@ -756,9 +807,10 @@ def seen_spec(x: Any, position: Iterator, moving: set) -> tuple[Any, list]:
 # %% ../nbs/55_jit.ipynb #f1536297
 def result_spec(special: Specialisation) -> tuple[Any, list]:
     "The tree of the results as an entry builds them, and its operands."
-    program, inputs = special.program, special.donated
+    program, copied = special.traced, special.copied
+    inputs = special.donated | copied
     outputs = [
-        _leaf_spec(y, t, inputs.get(k))
+        _leaf_spec(y, t, inputs.get(k), k in copied)
         for k, (y, t) in enumerate(zip(program.outputs, special.types))
     ]
     if any([k not in inputs for k in range(len(outputs) - len(special.writes), len(outputs))]):
@@ -794,12 +846,12 @@ def _node_spec(node: Any, trees: tuple, more: list) -> tuple[Any, list]:
     return Named(trees), [lambda *items: rebuild(node, list(items)), *more]
 
 
-def _leaf_spec(y: Any, like: tuple, leaf: int | None) -> tuple[Any, list]:
+def _leaf_spec(y: Any, like: tuple, leaf: int | None, copied: bool) -> tuple[Any, list]:
     if not is_number(y):
         return Static(), [y]
     shape, dtype, weak = like
     if leaf is not None:
-        return Donated(leaf), []
+        return Donated(leaf, copied), []
     if dtype.name not in DTYPES:
         raise NoEntry(f"a result of {dtype}")
     if shape:
@@ -944,18 +996,23 @@ def jit(
     static_argnames: str | tuple = (),  # the same by name
     donate_argnums: int | tuple = (),  # positions of arrays whose memory the results may take over
     fast_math: bool = False,  # let floats be rearranged as if they were real numbers
+    threads: int | None = None,  # how many share a long loop; LITAD_THREADS or all cores if none
+    cache: bool | str | os.PathLike | None = None,  # a folder for machine code; LITAD_CACHE if None
 ) -> Callable:  # a function that gives the same results, faster
     "Compile a function to machine code, when it is called, for the types it is called with."
-    given = (static_argnums, static_argnames, donate_argnums, fast_math)
+    given = (static_argnums, static_argnames, donate_argnums, fast_math, threads)
     if f is None:
-        names = ("static_argnums", "static_argnames", "donate_argnums", "fast_math")
-        return partial(jit, **dict(zip(names, given)))
+        names = ("static_argnums", "static_argnames", "donate_argnums", "fast_math", "threads")
+        return partial(jit, **dict(zip(names, given)), cache=cache)
     check_function("jit", f)
-    compiler = Compiler(f, options_of(f, *given))
+    folder = folder_asked_for(cache)
+    warm(folder)
+    compiler = Compiler(f, options_of(f, *given)._replace(cache=folder))
     attributes = {"__wrapped__": f, "__name__": getattr(f, "__name__", "f"), "compiler": compiler}
     for name in ("__doc__", "__module__", "__qualname__"):
         if hasattr(f, name):
             attributes[name] = getattr(f, name)
     attributes.setdefault("__qualname__", attributes["__name__"])
-    compiler.callable = make_callable(compiler, attributes)
-    return compiler.callable
+    made = make_callable(compiler, attributes)
+    compiler.callable = weakref.ref(made)
+    return made

@@ -51,6 +51,7 @@ from litad.places import (
     rule,
 )
 from .program import Equation, Names, Program, Variable, evaluate
+from .threads import HELP, chunks_of, outlined
 from .vectors import FEW, Registers, few, several
 
 # %% ../nbs/51_loops.ipynb #c7b244d8
@@ -758,8 +759,9 @@ def _loops(self: Lowering, members: Sequence[Step], depth: int, at: dict) -> Non
     for s in begun:
         self.begin(s, depth, at[s])
     for low, high, active in pieces(members, depth):
-        low = self.rows(active, depth, at, low, high)
-        self.piece(active, depth, at, low, high)
+        if depth or not self.dealt(active, begun, at, low, high):
+            low = self.rows(active, depth, at, low, high)
+            self.piece(active, depth, at, low, high)
     for s in begun:
         self.finish(s)
 
@@ -786,6 +788,95 @@ def _apart(self: Lowering, steps: Sequence[Step], depth: int) -> bool:
         if partial and partial.apart and partial.slots and not s.dims[depth].reduce:
             return True
     return False
+
+# %% ../nbs/51_loops.ipynb #1f92df0c
+def _dealt(
+    self: Lowering, active: Sequence[Step], begun: list, at: dict, low: int, high: int
+) -> bool:
+    "Write a loop for several threads, if it is long and its turns are independent."
+    chunks = chunks_of(low, high, self.work_of(active, low, high))
+    if chunks is None or not self.independent(active, begun, high - low):
+        return False
+    summed = [s for s in active if s in begun]
+    writer, before = self.writer, len(self.writer.slots)
+    around, writer.lines = writer.lines, []
+    whole = {s: self.partial[s] for s in summed}
+    totals = [(s, index) for s in summed for index in whole[s].slots]
+    with self.scope():
+        self.own_slots(summed)
+        turn = lambda i: self.emit(active, 1, {s: [*at[s], counter(i)] for s in active})  # noqa: E731
+        self.counted("%low", "%high", turn, range_=(low, high - 1))
+        places = [self.put_aside(s, index, chunks.count) for s, index in totals]
+    lines, writer.lines = writer.lines, around
+    slots, writer.slots[before:] = writer.slots[before:], []
+    self.partial |= whole
+    name = f"{self.draft.name}.{writer.number()}"
+    shared = outlined(name, chunks, lines, slots, [*writer.slots, *around], self.draft.threads)
+    if shared is None:
+        return False
+    self.draft.apart.append(shared.text)
+    writer.declares.add(f"declare void @{HELP}(ptr, ptr, i64, i64)")
+    writer.slots.append(shared.frame)
+    writer.lines += shared.lines
+    for (s, index), place in zip(totals, places):
+        self.take_back(s, index, place, chunks.count)
+    return True
+
+
+def _work_of(self: Lowering, active: Sequence[Step], low: int, high: int) -> float:
+    "About how many operations a turn of an outermost loop takes."
+    total = 0.0
+    for s in active:
+        made = [s.variable] if type(s) is Store else s.equation.inputs
+        cost = 2 + sum([self.plan.cost.get(x, 0) for x in made if type(x) is Variable])
+        total += cost * math.prod([d.extent for d in s.dims[1:]])
+    return total
+
+
+def _independent(self: Lowering, active: Sequence[Step], begun: list, count: int) -> bool:
+    "Whether the turns of an outermost loop may run in any order."
+    known = all([type(s) in (Store, Reduction, Product) for s in active])
+    slots = [bool(self.partial[s].slots) for s in active if s in begun]
+    summed = all([s in begun for s in active if s.dims[0].reduce])
+    return known and all(slots) and summed and not side_by_side(active, 0, count)
+
+# %% ../nbs/51_loops.ipynb #40fc1e8c
+def _own_slots(self: Lowering, steps: Sequence[Step]) -> None:
+    "Partial results of a chunk."
+    for s in steps:
+        kind = register(s.variable.dtype)
+        slots = {index: self.writer.slot(kind) for index in self.partial[s].slots}
+        for slot in slots.values():
+            self.writer.do(f"store {kind} {identity(s.combination, kind)}, ptr {slot}")
+        self.partial[s] = self.partial[s]._replace(slots=slots)
+
+
+def _put_aside(self: Lowering, s: Step, index: tuple, count: int) -> str:
+    "Store the partial result of a chunk; the array of them."
+    v, kind = Variable((count,), s.variable.dtype), register(s.variable.dtype)
+    place = self.draft.temporary(v)
+    self.draft.kept.add(v)
+    self.pointer[v] = place
+    total = self.writer.let(f"load {kind}, ptr {self.partial[s].slots[index]}")
+    self.store(v, (counter("%chunk"),), total)
+    return v
+
+
+def _take_back(self: Lowering, s: Step, index: tuple, v: Variable, count: int) -> None:
+    "Combine the partial results of all chunks."
+    kind, slot = register(s.variable.dtype), self.partial[s].slots[index]
+
+    def turn(i: str) -> None:
+        so_far = self.writer.let(f"load {kind}, ptr {slot}")
+        part = self.load(v, (counter(i),))
+        total = combine(self.writer, s.combination, kind, so_far, part)
+        self.writer.do(f"store {kind} {total}, ptr {slot}")
+
+    self.counted(0, count, turn)
+
+
+Lowering.dealt, Lowering.work_of, Lowering.independent = _dealt, _work_of, _independent
+Lowering.own_slots, Lowering.put_aside, Lowering.take_back = _own_slots, _put_aside, _take_back
 
 # %% ../nbs/51_loops.ipynb #07416fb3
 ROWS = 4
@@ -951,14 +1042,16 @@ def _copy_out(self: Lowering, pointer: str, x: Any) -> None:
 Lowering.copy_out = _copy_out
 
 # %% ../nbs/51_loops.ipynb #46209c45
-def build(program: Program, draft: Draft, name: str, donate: dict) -> Kernel:
+def build(program: Program, draft: Draft, name: str, donate: dict, threads: int = 0) -> Kernel:
     "One attempt at a kernel."
+    draft.name, draft.threads = name, threads
     low, inputs = Lowering(program, draft), [*program.inputs, *program.constants]
     for k, v in enumerate(inputs):
         register(v.dtype)
         low.pointer[v], low.place[v] = f"%in{k}", "input"
     offered = [inputs[d] for d in donate.values()]
-    low.owned = frozenset([v for v in offered if not few(v) and v not in program.outputs])
+    results = {x for x in program.outputs if type(x) is Variable}
+    low.owned = frozenset([v for v in offered if not few(v) and v not in results])
     low.make_plan()
     donated, copies = place_results(low, donate, inputs)
     low.prepare()
@@ -967,8 +1060,8 @@ def build(program: Program, draft: Draft, name: str, donate: dict) -> Kernel:
         if not v.shape:
             low.keep((v, ()), low.load(v, ()))
     low.write()
-    for k, x in copies:
-        low.copy_out(f"%out{k}", x)
+    for place, x in copies:
+        low.copy_out(place, x)
     share_places(draft)
     taken = low.owned & set(low.plan.stolen.values())
     written = set(donated.values()) | {k for k, v in enumerate(inputs) if v in taken}
@@ -977,7 +1070,7 @@ def build(program: Program, draft: Draft, name: str, donate: dict) -> Kernel:
     outer = outer_text(name, draft, len(inputs), outputs)
     memory, size = memory_of(draft)
     return Kernel(
-        text="\n".join(inner + outer),
+        text="\n".join(inner + outer + draft.apart),
         name=name,
         program=program,
         declares=draft.writer.declares,
@@ -995,8 +1088,13 @@ def place_results(low: Lowering, donate: dict, inputs: list) -> tuple[dict, list
     "Where results are written; those that took over a donated array, and those to be copied."
     donated, copies, taken = {}, [], set()
     for k, x in enumerate(low.program.outputs):
-        if type(x) is not Variable or x in taken or low.place.get(x) not in ("memory", "registers"):
-            copies.append((k, x))
+        place, given = low.place.get(x) if type(x) is Variable else None, donate.get(k)
+        if x in taken or place not in ("memory", "registers"):
+            copies.append((f"%out{k}", x))
+            continue
+        if place == "registers" and given is not None and few(inputs[given]):
+            donated[k] = given
+            copies.append((f"%in{given}", x))
             continue
         head = low.plan.first_of(x)
         if head not in low.owned:
@@ -1006,7 +1104,7 @@ def place_results(low: Lowering, donate: dict, inputs: list) -> tuple[dict, list
             taken.add(x)
             donated[k] = donate[k]
         else:
-            copies.append((k, x))
+            copies.append((f"%out{k}", x))
     return donated, copies
 
 # %% ../nbs/51_loops.ipynb #00c7eb02
@@ -1020,10 +1118,12 @@ def hand_over(low: Lowering, donate: dict, inputs: list) -> dict:
         if s is None or v not in low.owned or not may_overwrite(low, s, v, d in donated.values()):
             continue
         later = [m for m, old in moved if reads(s, old)]
-        if any([reads(m, v) for m in later]):
+        users = [t for t in low.steps if reads(t, x)]
+        place = min([low.steps.index(t) for t in later + users], default=len(low.steps))
+        if any([t is not s and reads(t, v) for t in low.steps[place:]]):
             continue
+        low.steps.insert(place, s)
         low.steps.remove(s)
-        low.steps.insert(min([low.steps.index(m) for m in later], default=len(low.steps)), s)
         for m in later:
             m.after.append(s)
         moved.append((s, v))
@@ -1044,7 +1144,7 @@ def may_overwrite(low: Lowering, s: Store, v: Variable, given: bool) -> bool:
     here = tuple([counter(f"L{k}") for k in range(len(x.shape))])
     elsewhere = any([u is v and index != here for u, index in s.reads])
     alike_ = (x.shape, x.dtype) == (v.shape, v.dtype)
-    asked = low.program.outputs.count(x) > 1 or any([reads(t, x) for t in low.steps])
+    asked = sum([y is x for y in low.program.outputs]) > 1
     stolen = any([v is head for head in low.plan.stolen.values()])
     return alike_ and not (given or elsewhere or asked or stolen)
 
@@ -1056,6 +1156,7 @@ def lower(
     program: Program,
     name: str = "kernel",  # of the function in the text
     donate: dict | None = None,  # results by number -> the input whose memory they may take over
+    threads: int = 0,  # how many may share a long loop; 0 leaves that to the call
 ) -> Kernel:
     "The text of a kernel for a program."
     forced: set[Variable] = set()
@@ -1063,7 +1164,7 @@ def lower(
     for _ in range(ATTEMPTS):
         draft = Draft(forced, elided)
         try:
-            kernel = build(program, draft, name, donate or {})
+            kernel = build(program, draft, name, donate or {}, threads)
         except NeedsMemory as needs:
             if needs.variable in forced:
                 break

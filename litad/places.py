@@ -236,6 +236,8 @@ class Draft:
         self.arrays: list[np.ndarray] = []  # known arrays that the kernel is given
         self.fallible = False  # an index may be out of range
         self.selections: dict = {}  # equations and their indices, taken apart
+        self.name, self.threads = "kernel", 1
+        self.apart: list[str] = []  # functions of their own, for loops that threads share
 
     def temporary(self, v: Variable) -> str:
         "The pointer of a new temporary array."

@@ -99,7 +99,7 @@ class Pull:
     def careful(self, t: Any) -> Any:
         "Where a product is linear, an infinity multiplied by exact zeros only counts as zero."
         c = self(t)
-        if not self.linear or is_finite(c):
+        if not self.linear or is_finite(c) is not False:
             return c
         finite = np.isfinite(t)
         sizes = [x if type(x) is tuple else np.abs(x) for x in self.kept]

@@ -81,7 +81,9 @@ def counted(a: Any, axes: tuple, keepdims: bool, where: Any) -> Any:
 
 
 def widened(a: Any, dtype: Any) -> Any:
-    "An operand in the precision in which it is averaged."
+    "An operand in the precision in which it is averaged: whole numbers, of which a program may be made, in double."
+    if a.dtype.kind in "biu":
+        return a.astype(dtype or np.float64)
     return cast_to(a, np.float32 if dtype is None and a.dtype == np.float16 else dtype or a.dtype)
 
 
@@ -93,7 +95,8 @@ def _mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     count = counted(a, axes, keepdims, where)
     total = _sum(widened(a, dtype), axes, None, None, keepdims, where=where)
     mean = total / (count if where is True else count.astype(total.dtype))
-    return mean if dtype is not None or mean.dtype == a.dtype else mean.astype(a.dtype)
+    narrow = dtype is None and a.dtype == np.float16
+    return mean.astype(a.dtype) if narrow else mean
 
 # %% ../nbs/05_reductions.ipynb #127d3dca
 @implements(np.var)

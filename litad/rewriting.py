@@ -330,9 +330,23 @@ def unguarded(
     if line.primitive is not ops.guard:
         return None
     gone, c = line.inputs
-    if walk.range(c).finite or _range_given(walk, c, _vanishing(walk, gone), {}).finite:
+    zeros = _vanishing(walk, gone)
+    needless = walk.range(c).finite or _range_given(walk, c, zeros, {}).finite
+    if needless or any([_follows(walk, s, c) for s in zeros]):
         return walk.fit(c, line.outputs[0])
     return None
+
+
+def _follows(walk: Walk, s: Any, c: Any, depth: int = 4) -> bool:
+    "Whether c is 0 wherever s is, since the same choices lead to both."
+    slope, product = walk.number(s), walk.number(c)
+    if slope is not None and slope != 0 or product is not None and product == 0:
+        return True
+    one, other = walk.maker(s, ops.where), walk.maker(c, ops.where)
+    if one is None or other is None or one.inputs[0] is not other.inputs[0] or not depth:
+        return False
+    pairs = zip(one.inputs[1:], other.inputs[1:])
+    return all([_follows(walk, u, v, depth - 1) for u, v in pairs])
 
 
 def unguard(

@@ -27,6 +27,7 @@ from litad.core import (
     implements,
     linear,
     no_out,
+    no_stranger,
     plain,
     unbroadcast,
 )
@@ -343,7 +344,9 @@ def canonical_index(index: Any) -> Any:
         return Moving(pattern, tuple([p.indices[0] for p in moving]))
     if type(index) is int or index is None or index is Ellipsis or isinstance(index, slice):
         return index
-    if isinstance(index, Box):
+    if isinstance(index := no_stranger(index), Box):
+        if index.guest and not isinstance(index.value, Unknown):
+            return canonical_index(index.host())
         if index.dtype.kind in "iub" and isinstance(plain(index), Unknown):
             return Moving((HOLE,), (index,))
         raise LitadError(

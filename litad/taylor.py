@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'Curve', 'Series', 'mine', 'identity', 'number', 'pending', 'settle', 'expand', 'recipe', 'along',
-           'straight', 'fit', 'convolution', 'quotient', 'rate', 'by_rule', 'integral', 'zero_of', 'powers',
-           'product_tree', 'squared', 'stay_at_rest', 'jet', 'coefficients', 'is_order', 'curve_of', 'no_curve']
+           'straight', 'fit', 'convolution', 'inside_out', 'quotient', 'rate', 'by_rule', 'integral', 'zero_of',
+           'powers', 'product_tree', 'fixed_power', 'own_products', 'squared', 'root', 'stay_at_rest', 'jet',
+           'coefficients', 'is_order', 'curve_of', 'no_curve']
 
 # %% ../nbs/28_taylor.ipynb #3dd130b8
 import math
@@ -44,6 +45,9 @@ class Curve:
         self.made: dict = {}  # what was asked for -> the series, and what it was asked of
         self.pending: list = []  # series with coefficients to come
         self.busy = False  # whether a rule is being written out
+
+    def meets(self, primitive: Primitive, operands: tuple) -> None:
+        "What there is to say about an operation before it runs."
 
 # %% ../nbs/28_taylor.ipynb #0f773e78
 class Series(Box):
@@ -110,6 +114,7 @@ def expand(curve: Curve, primitive: Primitive, operands: tuple, parameters: dict
     key = (primitive, *map(identity, operands)) if not parameters else None
     if key in curve.made:
         return curve.made[key][0]
+    curve.meets(primitive, operands)
     series = [mine(curve, x) for x in operands]
     values = [x.value if s else x for x, s in zip(operands, series)]
     y = number(bind(primitive, *values, **parameters))
@@ -186,12 +191,18 @@ def convolution(out, primitive, operands, moving, parameters) -> Callable:
     a, b = operands
 
     def more(j):
-        total = bind(primitive, a.coefficient(0), b.coefficient(j), **parameters)
-        for i in range(1, j + 1):
-            total = total + bind(primitive, a.coefficient(i), b.coefficient(j - i), **parameters)
+        total = None
+        for i in inside_out(0, j):
+            term = bind(primitive, a.coefficient(i), b.coefficient(j - i), **parameters)
+            total = term if total is None else total + term
         return total
 
     return more
+
+
+def inside_out(first: int, j: int) -> list:
+    "The ways to split j in two, neither part below the first: even halves first, a part that was found last comes last."
+    return sorted(range(first, j + 1 - first), key=lambda i: max(i, j - i))
 
 
 def quotient(out, primitive, operands, moving, parameters) -> Callable:
@@ -199,8 +210,8 @@ def quotient(out, primitive, operands, moving, parameters) -> Callable:
     a, b = operands if len(operands) == 2 else (None, operands[0])
 
     def more(j):
-        total = out.coefficient(0) * b.coefficient(j)
-        for i in range(1, j):
+        total = 0.0
+        for i in [*inside_out(1, j), 0]:
             total = total + out.coefficient(i) * b.coefficient(j - i)
         total = a.coefficient(j) - total if mine(out.curve, a) else -total
         return fit(total / b.coefficient(0), out.known[0])
@@ -257,11 +268,12 @@ def powers(out, primitive, operands, moving, parameters) -> Callable:
         return product_tree(out, a, int(b))
     if np.any(plain(a) == 0) or np.any(plain(out) == 0):
         return by_rule(out, primitive, operands, moving, parameters)
+    if not moving[1]:
+        return fixed_power(out, a, b)
 
     def slope():
         terms = [rate(a) * b / a] if moving[0] else []
-        terms += [rate(b) * np.log(a)] if moving[1] else []
-        return sum(terms[1:], start=terms[0]) * out
+        return sum(terms, start=rate(b) * np.log(a)) * out
 
     return integral(out, slope)
 
@@ -279,15 +291,50 @@ def product_tree(out: Series, a: Series, n: int) -> Callable:
     return more
 
 
+def fixed_power(out: Series, a: Series, b: Any) -> Callable:
+    "A power whose exponent does not move."
+
+    def more(j):
+        total = 0.0
+        for i in [*inside_out(1, j), j]:
+            total = total + ((b + 1) * i - j) * (a.coefficient(i) * out.coefficient(j - i))
+        return fit(total / (j * a.coefficient(0)), out.known[0])
+
+    return more
+
+
+def own_products(x: Series, first: int, j: int) -> Any:
+    "The sum of the products of two coefficients of one series, whose orders add up to j."
+    total = 0.0
+    for i in inside_out(first, j):
+        if 2 * i < j:
+            total = total + x.coefficient(i) * x.coefficient(j - i)
+    half = x.coefficient(j // 2) if j % 2 == 0 else 0.0
+    return half * half + 2.0 * total
+
+
 def squared(out, primitive, operands, moving, parameters) -> Callable:
     "x x."
-    return convolution(out, ops.multiply, operands * 2, moving * 2, parameters)
+    (a,) = operands
+    return lambda j: fit(own_products(a, 0, j), out.known[0])
+
+
+def root(out, primitive, operands, moving, parameters) -> Callable:
+    "The square root, from y y = x."
+    (a,) = operands
+
+    def more(j):
+        rest = own_products(out, 1, j) if j > 1 else 0.0
+        return fit((a.coefficient(j) - rest) / (2.0 * out.coefficient(0)), out.known[0])
+
+    return more
 
 
 RECIPES = {
     ops.divide: quotient,
     ops.reciprocal: quotient,
     ops.square: squared,
+    ops.sqrt: root,
     ops.power: powers,
     ops.float_power: powers,
 }

@@ -357,7 +357,7 @@ def test_stores_come_after_reads():
                 for k, line in enumerate(region.equations):
                     if line.primitive.name in ("at_put", "at_add"):
                         later = region.equations[k + 1 :]
-                        assert not any(line.inputs[0] in other.inputs for other in later)
+                        assert not any(x is line.inputs[0] for other in later for x in other.inputs)
 
 
 # Indices that are values.
@@ -440,7 +440,7 @@ def test_an_index_out_of_range_is_an_index_error():
     with pytest.raises(IndexError):
         switch(-1, [np.sin, np.cos], 1.0)
     bounded = trace(grad(lambda x, n: fori_loop(0, n, lambda i, c: c * c, x, max_steps=3)), 0.5, 1)
-    with pytest.raises(IndexError):
+    with pytest.raises(LitadError, match="run 4 with max_steps=3"):
         bounded(0.5, 4)
 
 
@@ -474,6 +474,30 @@ def test_python_numbers_give_way():
     assert trace(grad(lambda x: f(x)[0]), single)(single).dtype == np.float32
     i = trace(lambda x: fori_loop(0, 3, lambda i, c: c + i * x, x), single)(single)
     assert i.dtype == np.float32
+
+
+def test_python_numbers_outside_of_a_body_give_way():
+    "what a body closes over is as weak inside as outside"
+    x = np.float32([0.5, 1.5])
+    closed = lambda x, s: fori_loop(0, 2, lambda i, c: c * 0.5 + s, x)  # noqa: E731
+    program = trace(closed, x, 0.3)
+    assert program(x, 0.3).dtype == np.float32 and np.allclose(program(x, 0.3), closed(x, 0.3))
+    counted = lambda x: fori_loop(  # noqa: E731
+        0, 2, lambda j, c: fori_loop(0, 2, lambda i, d: d * 0.7 + j * np.cos(d), c), x
+    )
+    assert np.allclose(trace(counted, x)(x), counted(x))
+    swap = lambda c, t: ((c[1], c[0] + np.sum(t)), c[0] * t)  # noqa: E731
+    last, ys = trace(lambda x: scan(swap, (0.0, 1.0), x), x)(x)
+    assert ys.dtype == np.float32 and np.allclose(ys, scan(swap, (0.0, 1.0), x)[1])
+
+
+def test_more_steps_than_were_allowed():
+    "the same refusal eagerly and in a program"
+    f = lambda x: np.sum(while_loop(lambda c: np.sum(c) > 1e-9, lambda c: c * 0.5, x, max_steps=2))  # noqa: E731
+    x = np.ones(3)
+    for way in (f, grad(f), trace(f, x), trace(grad(f), x)):
+        with pytest.raises(LitadError, match="run 3 with max_steps=2"):
+            way(x)
 
 
 def test_remedies():

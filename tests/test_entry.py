@@ -1209,3 +1209,44 @@ def test_attributes_and_code_are_guarded():
     assert call(2.0) == 2.0
     f.__code__ = (lambda: 2).__code__
     assert call(2.0)[0] == "miss"
+
+
+@pytest.mark.parametrize("release_gil", [False, True])
+def test_results_that_are_copied_back(release_gil):
+    """A kernel that may fail writes apart; what it has written arrives only if it succeeds."""
+    tree, number = Array("float64", (3,), donated=True), Number("int")
+    kernel = """
+define i32 @kernel(ptr %in, ptr %out, ptr %arena) {
+  %outb = getelementptr ptr, ptr %out, i64 1
+  %a = load ptr, ptr %out
+  %b = load ptr, ptr %outb
+  store double 7.0, ptr %a
+  store double 8.0, ptr %b
+  %b1 = getelementptr double, ptr %b, i64 1
+  store double 9.0, ptr %b1
+  %b2 = getelementptr double, ptr %b, i64 2
+  store double 9.0, ptr %b2
+  %ins = getelementptr ptr, ptr %in, i64 1
+  %ps = load ptr, ptr %ins
+  %s = load i64, ptr %ps
+  %status = trunc i64 %s to i32
+  ret i32 %status
+}
+"""
+    results = Tuple((Array("float64", (1,)), Donated(0, copied=True), Static()))
+    signature = Signature((tree, number), results, release_gil=release_gil)
+    failed = lambda status, x, k: ("failed", status)  # noqa: E731
+    call = compiled(signature, ["end"], kernel, failed)
+    x = np.arange(3.0)
+    assert call(x, 2) == ("failed", 2) and same(x, np.arange(3.0))
+    first, second, last = call(x, 0)
+    assert same(first, np.array([7.0])) and second is x and last == "end"
+    assert same(x, np.array([8.0, 9.0, 9.0]))
+    x.setflags(write=False)
+    assert call(x, 0)[0] == "miss"
+    count = sys.getrefcount(x)
+    y = np.arange(3.0)
+    before = sys.getrefcount(y)
+    for _ in range(100):
+        call(y, 0), call(y, 3)
+    assert sys.getrefcount(y) == before and sys.getrefcount(x) == count

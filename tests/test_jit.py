@@ -7,6 +7,7 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+import enum
 import gc
 import os
 import pickle
@@ -1153,3 +1154,416 @@ def test_failures_leave_no_trace_in_the_plan():
     g = jit(lambda x, n: x[:n] + np.ones(n + 1))
     with pytest.raises(ValueError):
         g(np.ones(3), 2)
+
+
+# ---- what is read through objects has a fast way in, and is never stale
+
+
+class Plain:
+    def __init__(self):
+        self.k, self.w, self.n = 2.0, np.ones(3), 3
+
+    def run(self, x):
+        return np.tanh(x) * self.k + self.w * self.n
+
+    @property
+    def twice(self):
+        return self.k * 2
+
+
+class Other(Plain):
+    def run(self, x):
+        return x * self.k
+
+
+class Slots:
+    __slots__ = ("__hidden", "k", "n", "w")
+
+    def __init__(self):
+        self.k, self.w, self.n, self.__hidden = 2.0, np.ones(3), 3, 1.5
+
+    def hide(self, value):
+        self.__hidden = value
+
+    def run(self, x):
+        return np.tanh(x) * self.k + self.w * self.n * self.__hidden
+
+
+@dataclasses.dataclass(slots=True)
+class Compact:
+    k: float
+    w: np.ndarray
+    n: int
+
+    def run(self, x):
+        return np.tanh(x) * self.k + self.w * self.n
+
+
+class Half(Slots):
+    """Slots in the base, a dictionary in the class."""
+
+    def __init__(self):
+        super().__init__()
+        self.extra = 4.0
+
+    def run(self, x):
+        return super().run(x) * self.extra
+
+
+def spaced():
+    return types.SimpleNamespace(k=2.0, w=np.ones(3), n=3)
+
+
+HOLDERS = {
+    "instance": (Plain, lambda o, x: np.tanh(x) * o.k + o.w * o.n),
+    "namespace": (spaced, lambda o, x: np.tanh(x) * o.k + o.w * o.n),
+    "slots": (Slots, lambda o, x: np.tanh(x) * o.k + o.w * o.n),
+    "slots of a dataclass": (lambda: Compact(2.0, np.ones(3), 3), lambda o, x: x * o.k + o.w * o.n),
+    "slots and a dictionary": (Half, lambda o, x: o.run(x)),
+    "property": (Plain, lambda o, x: x * o.twice),
+    "method in a closure": (Plain, lambda o, x: np.tanh(o.run(x))),
+    "method of slots": (Slots, lambda o, x: np.tanh(o.run(x))),
+    "method itself": (Plain, None),
+    "method itself, of slots": (Slots, None),
+    "method itself, of a dataclass": (lambda: Compact(2.0, np.ones(3), 3), None),
+}
+REACHED = {
+    "closure": lambda o, body: (lambda x: body(o, x)) if body else o.run,
+    "partial": lambda o, body: partial(body, o) if body else partial(o.run),
+    "partial by name": lambda o, body: partial(lambda x, o, r: body(o, x) if body else r(x), o=o, r=o.run if body is None else None),  # fmt: skip
+    "default": lambda o, body: (lambda x, o=o: body(o, x)) if body else (lambda x, r=o.run: r(x)),
+    "list": lambda o, body: (lambda o: lambda x: body(o[0], x) if body else o[0].run(x))([o]),
+}
+
+
+@pytest.mark.parametrize("reached", REACHED)
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_objects_have_a_fast_way_in_and_are_never_stale(holder, reached):
+    make, body = HOLDERS[holder]
+    o, x = make(), np.arange(3.0)
+    f = REACHED[reached](o, body)
+    g = jit(f)
+    same(g(x), f(x))
+    assert g.compiler.installed or (dataclasses.is_dataclass(o) and reached == "list")
+    changes = [
+        lambda: setattr(o, "k", 3.0),
+        lambda: setattr(o, "k", np.float64(4.0)),
+        lambda: setattr(o, "k", 5),
+        lambda: setattr(o, "k", 5.5),
+        lambda: setattr(o, "n", 4),
+        lambda: setattr(o, "n", 4.5),
+        lambda: o.w.__setitem__(0, 9.0),
+        lambda: setattr(o, "w", np.full(3, 2.0)),
+        lambda: setattr(o, "w", np.full(3, 2.0, "f4")),
+        lambda: setattr(o, "w", np.ones((2, 3))),
+        lambda: setattr(o, "w", 1.25),
+        lambda: setattr(o, "k", np.ones(3)),
+        lambda: hasattr(o, "hide") and o.hide(2.5),
+        lambda: hasattr(o, "hide") and o.hide(np.ones(3)),
+        lambda: hasattr(o, "extra") and setattr(o, "extra", 7.0),
+    ]
+    for change in changes:
+        change()
+        for _ in range(3):
+            same(g(x), f(x))
+
+
+def test_the_class_of_an_instance_is_watched():
+    o, x = Plain(), np.arange(3.0)
+    f = lambda x: o.run(x)  # noqa: E731
+    g = jit(f)
+    for kind in (Plain, Other, Plain, Other):
+        o.__class__ = kind
+        for _ in range(3):
+            same(g(x), f(x))
+
+
+def test_a_deleted_attribute_is_watched():
+    for o in (Plain(), Slots(), spaced()):
+        f = jit(lambda x, o=o: x * o.k)
+        same(f(np.ones(3)), np.full(3, 2.0))
+        del o.k
+        with pytest.raises(AttributeError):
+            f(np.ones(3))
+        o.k = 3.0
+        same(f(np.ones(3)), np.full(3, 3.0))
+
+
+def test_a_method_that_is_replaced_is_watched():
+    class Mine:
+        k = 2.0
+
+        def run(self, x):
+            return x * self.k
+
+    o, x = Mine(), np.arange(3.0)
+    f, g = jit(lambda x: np.sin(o.run(x))), jit(o.run)
+    bound = o.run
+    for _ in range(3):
+        same(f(x), np.sin(o.run(x)))
+        same(g(x), bound(x))
+    Mine.run = lambda self, x: x + self.k
+    for _ in range(3):
+        same(f(x), np.sin(o.run(x)))
+        same(g(x), bound(x))
+    Mine.k = 5.0
+    same(f(x), np.sin(o.run(x)))
+    same(g(x), bound(x))
+    o.k = 7.0
+    same(f(x), np.sin(o.run(x)))
+    same(g(x), bound(x))
+    o.run = lambda x: x - 1
+    same(f(x), np.sin(o.run(x)))
+
+
+def test_slots_that_a_function_writes_are_left_to_python():
+    o, x = Slots(), np.ones(3)
+
+    def count(x):
+        o.n = o.n + 1
+        return x * o.n
+
+    f = jit(count)
+    assert [f(x)[0] for _ in range(4)] == [4.0, 5.0, 6.0, 7.0] and o.n == 7
+
+
+RATE = 2.0
+
+
+def test_a_global_number_that_a_method_reads_too():
+    global RATE
+
+    class Mine:
+        def run(self, x):
+            return x * RATE
+
+    o, x = Mine(), np.arange(3.0)
+    for f in (lambda x: RATE * o.run(x), lambda x: o.run(x) * RATE):
+        g = jit(f)
+        for RATE in (2.0, 3.0, 4.0, 5.0):
+            for _ in range(3):
+                same(g(x), f(x))
+
+
+class Mode(enum.Enum):
+    FAST = 1
+    SLOW = 2
+
+
+def test_members_of_an_enumeration_are_themselves():
+    o, x = types.SimpleNamespace(mode=Mode.FAST), np.arange(3.0)
+    f = lambda x: x * 2.0 if o.mode is Mode.FAST else x  # noqa: E731
+    g = jit(f)
+    for o.mode in (Mode.FAST, Mode.SLOW, Mode.FAST):
+        for _ in range(2):
+            same(g(x), f(x))
+    assert g.compiler.installed
+
+
+def test_dataclasses_in_lists_are_taken_apart():
+    pairs, x = [Pair(np.ones(2), 2.0), Pair(np.full(2, 3.0), 4.0)], np.arange(2.0)
+    f = lambda x: x * pairs[0].a * pairs[0].b + pairs[1].a * pairs[1].b  # noqa: E731
+    g = jit(f)
+    for change in (
+        lambda: None,
+        lambda: setattr(pairs[0], "b", 5.0),
+        lambda: pairs[1].a.__setitem__(0, 7.0),
+        lambda: setattr(pairs[1], "a", np.full(2, 9.0)),
+        pairs.reverse,
+    ):
+        change()
+        for _ in range(3):
+            same(g(x), f(x))
+    h = lambda p, x: p.a * x * p.b  # noqa: E731
+    k = jit(h)
+    for pair in (*pairs, Pair("no", 1.0), Pair(np.ones(2), "no")):
+        for _ in range(2):
+            try:
+                wanted = h(pair, x)
+            except TypeError:
+                continue
+            same(k(pair, x), wanted)
+
+
+# ---- a call that fails leaves its arguments as they were
+
+
+def stores_then_fails(x, i):
+    x[0] = 5.0
+    x[i] = 7.0
+    x[1] = 6.0
+    return np.sum(x)
+
+
+def loop_then_fails(x, i):
+    def body(k, x):
+        x[k] = k * 2.0 + x[k]
+        return x
+
+    y = fori_loop(0, i, body, x)
+    x[0] = y[1]
+    return x * 2.0
+
+
+def two_arrays(x, i):
+    y = x * 3.0
+    x[0] = y[i] + 1.0
+    x[1] += y[i - 1]
+    return y
+
+
+def nothing_but_a_store(x, i):
+    x[1] = 4.0
+    x[i] = 2.0
+
+
+@pytest.mark.parametrize("f", [stores_then_fails, loop_then_fails, two_arrays, nothing_but_a_store])
+@pytest.mark.parametrize("options", [{}, {"donate_argnums": 0}])
+def test_arguments_of_a_failing_call_are_unchanged(f, options):
+    g = jit(f, **options)
+    for i in (2, 3, -1, 2):
+        for _ in range(3):
+            ours, theirs = np.arange(4.0), np.arange(4.0)
+            got, wanted = g(ours, i), f(theirs, i)
+            same(got, wanted)
+            same(ours, theirs)
+    for i in (4 + (f is loop_then_fails), 5, 1000):
+        for _ in range(3):
+            x = np.arange(4.0)
+            with pytest.raises(IndexError):
+                g(x, i)
+            same(x, np.arange(4.0))
+    if f is not loop_then_fails:
+        with pytest.raises(IndexError):
+            g(np.arange(4.0), -5)
+    x = np.arange(4.0)
+    g(x, 2)
+    with pytest.raises(ValueError, match="read-only"):
+        x.setflags(write=False)
+        g(x, 2)
+    big = np.arange(8.0)
+    same(g(big[::2], 2), f(np.arange(8.0)[::2], 2))
+    assert big[1] == 1.0
+
+
+def test_donated_arrays_of_a_failing_call_are_unchanged():
+    def f(a, b, i):
+        return np.sin(a) + b[i], np.cos(b) * a[0]
+
+    g = jit(f, donate_argnums=(0, 1))
+    for _ in range(3):
+        same(g(np.arange(4.0), np.ones(4), 3), f(np.arange(4.0), np.ones(4), 3))
+    for _ in range(3):
+        a, b = np.arange(4.0), np.ones(4)
+        with pytest.raises(IndexError):
+            g(a, b, 4)
+        same((a, b), (np.arange(4.0), np.ones(4)))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_written_arguments_that_are_copied_do_not_leak():
+    g, x = jit(stores_then_fails), np.zeros(2000)
+
+    def calls():
+        for _ in range(2000):
+            g(x, 3)
+            try:
+                g(x, 2000)
+            except IndexError:
+                pass
+
+    calls()
+    assert g.compiler.installed
+    before = resident()
+    calls()
+    calls()
+    gc.collect()
+    assert resident() - before < 2e6
+
+
+SCALE, WEIGHTS = 2.0, np.ones(3)
+
+
+def scaled(x):
+    return x * WEIGHTS * SCALE
+
+
+def outer_one(x):
+    return np.tanh(scaled(x))
+
+
+def outer_two(x):
+    return scaled(x) + outer_one(x)
+
+
+class Caller:
+    def run(self, x):
+        return scaled(x)
+
+    def through(self, x):
+        return outer_two(x)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: lambda x: outer_one(x) + o.run(x),
+        lambda o: lambda x: o.run(x) + outer_one(x),
+        lambda o: lambda x: outer_two(x) * o.through(x),
+        lambda o: lambda x: o.through(x) * SCALE * WEIGHTS,
+        lambda o: lambda x: SCALE * WEIGHTS * o.through(x),
+        lambda o: partial(Caller.through, o),
+        lambda o: partial(lambda f, x: f(x) * SCALE, o.through),
+        lambda o: lambda x, r=o.run, f=scaled: r(x) + f(x) + outer_two(x),
+    ],
+)
+def test_functions_that_methods_call_too(make):
+    global SCALE, WEIGHTS
+    SCALE, WEIGHTS = 2.0, np.ones(3)
+    f, x = make(Caller()), np.arange(3.0)
+    g = jit(f)
+
+    def check():
+        for _ in range(3):
+            same(g(x), f(x))
+
+    check()
+    for SCALE in (3.0, 4.0, 5.0):
+        check()
+    WEIGHTS[1] = 7.0
+    check()
+    WEIGHTS = np.full(3, 9.0)
+    check()
+    WEIGHTS, SCALE = np.full(3, 11.0), 6
+    check()
+
+
+def test_small_arrays_are_updated_in_place_too():
+    def step(p, x):
+        a, b = p
+        return a + b * x, (a - b) * 0.5
+
+    f, p = jit(step, donate_argnums=0), (np.arange(3.0), np.ones(3))
+    expected, places = (p[0].copy(), p[1].copy()), [q.ctypes.data for q in p]
+    for _ in range(5):
+        p, expected = f(p, 2.0), step(expected, 2.0)
+        assert [q.ctypes.data for q in p] == places
+        assert all([np.allclose(q, e) for q, e in zip(p, expected)])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, b: (b, a),
+        lambda a, b: (a[::-1] * 2, b),
+        lambda a, b: (a[::-1], b + a),
+        lambda a, b: (np.sum(a) + b, np.sum(b) + a),
+        lambda a, b: (a + b, a + b),
+        lambda a, b: (a * 2, a * 3),
+    ],
+)
+def test_small_donated_arrays_in_any_order(f):
+    a, b = np.arange(3.0), np.array([0.5, -1.0, 2.0])
+    expected = f(a.copy(), b.copy())
+    found = jit(f, donate_argnums=(0, 1))(a.copy(), b.copy())
+    assert all([np.array_equal(x, y) for x, y in zip(found, expected)])

@@ -14,6 +14,7 @@ from litad import (
     grad,
     hessian,
     jacfwd,
+    jit,
     jvp,
     scan,
     switch,
@@ -514,3 +515,87 @@ def test_rules_for_reading_are_loaded():
         return np.sum(y)
 
     assert len(optimise(trace(grad(f), X[:5] if len(X) >= 5 else np.ones(5)), ())) < 45
+
+
+def test_the_slope_of_a_log_sum_does_not_need_the_sum():
+    from litad import grad
+
+    program = optimise(trace(grad(lambda x: np.sum(np.logaddexp(0.0, x))), np.ones(3)))
+    names = [line.primitive.name for line in program.equations]
+    assert names == ["expit"]
+
+
+@pytest.mark.parametrize("gap", [-700.0, -40.0, -1.0, 0.0, 2.0, 40.0, 700.0])
+def test_second_derivatives_of_a_log_sum_keep_their_digits(gap):
+    from litad import hessian, jit
+
+    e = np.exp(-abs(gap))
+    want = e / (1 + e) ** 2
+    for make in (lambda f: f, jit):
+        found = make(hessian(lambda x: np.logaddexp(x[0], x[1])))(np.array([gap, 0.0]))
+        assert np.allclose(found, [[want, -want], [-want, want]], rtol=1e-14, atol=0)
+
+
+AT_ZERO = {
+    "length": lambda x: np.sqrt(np.sum(x * x)),
+    "root of a square": lambda x: np.sum(np.sqrt(x**2)),
+    "power": lambda x: np.sum((x * x) ** 0.5),
+    "cosine": lambda x: np.sum(np.sqrt(1 - np.cos(x))),
+    "nothing": lambda x: np.sum(np.sqrt(x * 0.0)),
+    "absolute": lambda x: np.sum(np.sqrt(np.abs(x))),
+    "quotient": lambda x: np.sum((1 / (x + 1) / (x + 1)) * 0),
+    "product": lambda x: np.sqrt(x[0] * x[1] * x[0]),
+    "arc": lambda x: np.sum(np.arccos(np.cos(x))),
+}
+
+
+@pytest.mark.parametrize("name", AT_ZERO)
+def test_a_zero_slope_stops_an_infinite_cotangent(name):
+    "sqrt(x x) has the derivative 0 at 0 in every mode"
+    f, x = AT_ZERO[name], np.array([0.0, 1.5])
+    with np.errstate(all="ignore"):
+        g, t = grad(f)(x), jvp(f, (x,), (np.ones(2),))[1]
+        assert not np.isnan(g).any()
+        program, forward = trace(grad(f), x), trace(lambda x: jvp(f, (x,), (np.ones(2),))[1], x)
+        for improve in (lambda p: p, unguard, optimise):
+            assert np.allclose(evaluate(improve(program), x)[0], g)
+            assert np.allclose(evaluate(improve(forward), x)[0], t)
+        assert np.allclose(jit(grad(f))(x), g) and np.allclose(grad(jit(f))(x), g)
+
+
+def test_a_logarithm_at_infinity():
+    f, x = lambda x: np.sum(np.log(x) * x), np.array([np.inf, 1.5])
+    g = grad(f)(x)
+    assert g[0] == np.inf
+    for way in (trace(grad(f), x), jit(grad(f)), grad(jit(f))):
+        assert np.allclose(way(x), g)
+
+
+def test_the_sign_of_a_zero_that_is_known():
+    f = lambda x: np.sum(np.copysign(x**2 * x, np.zeros(2)))  # noqa: E731
+    x = np.array([-1.5, 2.0])
+    assert np.allclose(jit(grad(f))(x), grad(f)(x)) and np.allclose(grad(f)(x), [-6.75, 12])
+
+
+def test_guards_of_slopes_that_are_choices_go():
+    "the slope of maximum multiplies nothing"
+    f = lambda x, w: np.sum(np.log(np.maximum(x * w, 0)))  # noqa: E731
+    program = trace(grad(f), np.ones(3), np.ones(3))
+    names = [e.primitive.name for e in optimise(program).equations]
+    assert "guard" in [e.primitive.name for e in program.equations]
+    assert names.count("guard") <= 1
+
+
+def test_programs_of_smooth_functions_keep_no_guard():
+    for f in (lambda x: np.sum(np.sin(x) * np.exp(-x * x)), lambda x: np.sum(np.tanh(x) ** 2)):
+        names = [e.primitive.name for e in optimise(trace(hessian(f), np.ones(3))).equations]
+        assert "guard" not in names
+
+
+def test_questions_about_infinity_are_asked():
+    "what a program may assume of its inputs is for its guards alone"
+    x = np.array([np.nan, np.inf, -np.inf, 1.0])
+    for f in (np.isfinite, np.isnan, np.isinf, lambda x: x == x, np.nan_to_num):
+        g = lambda x, f=f: np.where(f(x), x, 0.0)  # noqa: E731
+        assert np.array_equal(optimise(trace(g, x))(x), g(x), equal_nan=True)
+        assert np.array_equal(jit(g)(x), g(x), equal_nan=True)

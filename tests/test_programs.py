@@ -11,7 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from litad import Tape, grad, gradient, hvp, jacfwd, jvp, value_and_grad, vjp
+from litad import (
+    LitadError,
+    Tape,
+    explain,
+    grad,
+    gradient,
+    hvp,
+    jacfwd,
+    jit,
+    jvp,
+    trace,
+    value_and_grad,
+    vjp,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -214,3 +227,121 @@ def test_tape_made_by_hand(chosen, x):
     tape.backward(y)
     assert np.array_equal(tape.grad_of(u), g)
     assert tape.num_ops() == len(list(tape.nodes)) - 1
+
+
+# Traced programs: stores through views of every kind, and what is asked of whole numbers.
+
+VIEWS = {
+    "T": lambda v: v.T,
+    "transpose": lambda v: np.transpose(v, (1, 0)),
+    "reshape": lambda v: v.reshape(-1),
+    "reshape of a slice": lambda v: v[1:].reshape(-1),
+    "reshape of columns": lambda v: v[:, 1:].reshape(-1),
+    "reshape of T": lambda v: v.T.reshape(-1),
+    "T of reshape": lambda v: v.reshape(3, 2).T,
+    "ravel": lambda v: np.ravel(v),
+    "swapaxes": lambda v: v.swapaxes(0, 1),
+    "moveaxis": lambda v: np.moveaxis(v, 0, 1),
+    "squeeze": lambda v: np.squeeze(v[:, None]),
+    "expand_dims": lambda v: np.expand_dims(v, 0),
+    "rot90": lambda v: np.rot90(v),
+    "flip": lambda v: np.flip(v),
+    "slice": lambda v: v[::-1, 1:],
+    "copy of T": lambda v: v.T.copy().reshape(-1),
+}
+
+
+@pytest.mark.parametrize("first", ["read", "stored"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_in_a_traced_program(name, first):
+    "a store through a view reaches the array, and one into the array its views, as on NumPy"
+
+    def f(x):
+        v = x.copy()
+        w = VIEWS[name](v)
+        if first == "stored":
+            w[0] = 7.0 * x[0, 0]
+        else:
+            v[0, 1] = 7.0 * x[0, 0]
+        return np.sum(v**2) + np.sum(w**3)
+
+    x = np.arange(6.0).reshape(2, 3) + 0.5
+    assert trace(f, x)(x) == pytest.approx(f(x)) == pytest.approx(jit(f)(x))
+    wanted = value_and_grad(f)(x)
+    for g in (trace(value_and_grad(f), x), jit(value_and_grad(f))):
+        value, slope = g(x)
+        assert value == pytest.approx(wanted[0]) and np.allclose(slope, wanted[1])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.T * 2,
+        lambda x: np.cumsum(x.T, axis=0),
+        lambda x: x[:, np.array([0, -1, 0])],
+        lambda x: np.sum(x),
+    ],
+)
+def test_a_reshape_that_may_be_a_copy(make):
+    "where the order in memory is not known, trace refuses the store, and jit leaves it to NumPy"
+
+    def f(x):
+        v = make(x)
+        v.reshape(-1)[0] = 7.0
+        return np.sum(v * v)
+
+    x = np.arange(6.0).reshape(2, 3) + 0.5
+    with pytest.raises(LitadError, match="reshape"):
+        trace(f, x)
+    assert jit(f)(x) == f(x)
+
+
+@pytest.mark.parametrize("function", [np.mean, np.var, np.std, np.average])
+@pytest.mark.parametrize("n", [np.array([[1, 2], [3, 5]]), np.array([True, False, True])])
+def test_averages_of_whole_numbers(function, n):
+    "they are taken in double precision, and compiled"
+    got = jit(lambda n: function(n))(n)
+    assert got == pytest.approx(function(n)) and got.dtype == np.float64
+    assert not explain(lambda n: function(n), n).fallback
+    compared = lambda x: function(x > 0.5) * np.sum(x)  # noqa: E731
+    x = np.linspace(0, 1, 5)
+    assert np.allclose(trace(grad(compared), x)(x), function(x > 0.5))
+
+
+def test_a_plain_array_at_a_traced_index():
+    "the refusal names the line"
+    table = np.arange(5.0)
+    with pytest.raises(LitadError, match=r"traced integer(.|\n)*table\[np.argsort"):
+        trace(lambda x: table[np.argsort(x)] * x, np.ones(3))
+
+
+def test_gradients_for_pythons_numbers_beside_single_precision():
+    "a Python float is none of single precision, and its gradient is one"
+    x = np.float32([1, 2, 3])
+    f = lambda x, s: np.sum(x * s)  # noqa: E731
+    value, (slope, g) = jit(value_and_grad(f, (0, 1)))(x, 0.5)
+    assert value.dtype == slope.dtype == np.float32 and type(g) is float and g == 6.0
+
+
+@pytest.mark.parametrize(
+    "lay", [lambda x: x, lambda x: x.T, lambda x: np.repeat(x, 2, 1)[:, ::2], np.asfortranarray]
+)
+def test_reshaped_arguments_of_any_order(lay):
+    "whether reshape copies is decided by the array that comes in, also after another one came"
+
+    def f(x):
+        w = x.reshape(-1)
+        w[0] = 9.0
+        return np.sum(x)
+
+    def g(x):
+        v = x * 1.0
+        v.reshape(-1)[1] = 9.0
+        return v
+
+    for h in (f, g):
+        compiled = jit(h)
+        compiled(np.ones((2, 3)))
+        compiled(np.ones((3, 2)))
+        x, y = (lay(np.arange(6.0).reshape(2, 3)) for _ in range(2))
+        assert np.array_equal(compiled(x), h(y)) and np.array_equal(x, y)
