@@ -20,6 +20,12 @@ setup(
     packages=find_packages(include=["litad", "litad.*"]),
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),
-    extras_require={"dev": settings["dev_requirements"].split()},
+    extras_require={
+        "dev": settings["dev_requirements"].split(),
+        **{
+            name: settings[f"{name}_requirements"].split()
+            for name in ("train", "arrays", "torch", "jax", "dask", "cupy")
+        },
+    },
     entry_points={"nbdev": ["litad = litad._modidx:d"]},
 )

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 _HOME = {
     "aot": "bool_ compile_aot f32 f64 i32 i64",
     "artefacts": "load_aot",
+    "backend": "AutodiffBackend",
     "checks": "check_grads",
     "control": "cond fori_loop scan switch while_loop",
     "core": "LitadError",
@@ -17,6 +18,7 @@ _HOME = {
     "footprints": "sparsity",
     "forward": "Dual derivative jvp",
     "implicit": "fixed_point minimize root",
+    "interop": "from_jax from_torch to_jax to_torch",
     "jit": "jit",
     "linear": "linearize",
     "matrices": "matrix_function",

@@ -127,7 +127,7 @@ def _times_number(walk, x, c):
     if x.dtype.kind != "f" or c != c:
         return None
     if c == 0:
-        return 0.0 if walk.range(x).finite else None
+        return 0.0 if walk.old.derived and walk.range(x).finite else None
     if c == -1:
         return walk.emit(ops.negative, x)
     u, pair, placed = _negated(walk, x), _scaled(walk, x), walk.maker(x, shapes.scatter)
@@ -429,7 +429,8 @@ def _sum_of_sum(walk, equation, axis):
 @algebra(reductions.matmul)
 def _matmul(walk, a, b):
     for x, other in ((a, b), (b, a)):
-        if _is_identity(walk, x) and (_is_unit(walk, x) or walk.range(other).finite):
+        plain_ = walk.old.derived and walk.range(other).finite
+        if _is_identity(walk, x) and (_is_unit(walk, x) or plain_):
             return other
     u, v = _negated(walk, a), _negated(walk, b)
     if u is not None and v is not None:

@@ -232,10 +232,11 @@ def only_piece(
 def abilities(
     machine: Machine,
 ) -> dict:
-    "What elementary functions want to know of a processor; of one that is not known, the least."
+    "What kernels want to know of a processor; of one that is not known, the least."
     features = machine.features or ()
+    bits = 512 if "avx512f" in features else 256 if "avx2" in features else 128
     x86 = machine.triple.startswith(("x86", "i686", "amd64"))
-    return dict(fma="fma" in features or not x86, scale="avx512vl" in features)
+    return dict(fma="fma" in features or not x86, scale="avx512vl" in features, bits=bits)
 
 # %% ../nbs/55b_aot.ipynb #765e4b75
 def signature_for(
@@ -301,6 +302,8 @@ def compile_aot(
         machine,
         f"{symbol}_kernel",
     )
+    artefact.header["fallible"] = piece.kernel.fallible
+    artefact.header["donated"] = [[k, j] for k, j in sorted(special.pairs.items())]
     return callable_of(Shipped(artefact, signature, operands))
 
 

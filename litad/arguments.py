@@ -297,6 +297,8 @@ def call(
     "Call the user's function, rephrasing NumPy's complaint about a box stored in a plain array."
     try:
         return f(*args, **kwargs)
+    except SystemError as error:  # C code that went on after a refusal
+        raise error.__cause__ if isinstance(error.__cause__, LitadError) else error
     except (ValueError, TypeError) as error:
         rephrased = None if isinstance(error, LitadError) else in_other_words(name, error)
         if rephrased is None:

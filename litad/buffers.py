@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['put', 'in_order', 'put_copy', 'stored_last', 'put_in_value', 'Handle', 'present', 'Buffer', 'View', 'write_through',
-           'shares_memory', 'written_by', 'is_view', 'linked_getitem', 'link', 'tell_others', 'refresh_views',
+           'shares_memory', 'written_by', 'is_view', 'stands', 'linked_getitem', 'link', 'tell_others', 'refresh_views',
            'getattr_or_none', 'Watcher', 'link_if_view', 'into_plain', 'Flat', 'reshape_flat', 'writer']
 
 # %% ../nbs/14_buffers.ipynb #eab0db70
@@ -240,7 +240,7 @@ def _in_place(operator_name: str):
 
     def inplace(self, other):
         new = operate(self, present(as_operand(other)))
-        if new is NotImplemented or (self.ndim == 0 and not isinstance(plain(self), np.ndarray)):
+        if new is NotImplemented or (self.ndim == 0 and not stands(self)):
             return new
         if np.shape(new) != np.shape(self):
             raise ValueError(
@@ -252,6 +252,11 @@ def _in_place(operator_name: str):
         return self
 
     return inplace
+
+
+def stands(x: Box) -> bool:
+    "Whether a box without axes stands for an array, which is written into, and not for a number."
+    return isinstance(plain(x), np.ndarray) or getattr(x, "stands", False)
 
 
 for _name in ("add", "sub", "mul", "truediv", "pow", "mod", "floordiv", "matmul"):
@@ -545,6 +550,6 @@ def _copied(self: Box, order: str = "C") -> Box:
 
 
 Box.copy = _copied
-Handle.alias = lambda self: (
-    now.alias() if isinstance(now := self.read(), Box) else Buffer(now.copy())
+Handle.alias = lambda self: Buffer(
+    now.alias() if isinstance(now := self.read(), Box) else now.copy()
 )

@@ -16,6 +16,7 @@ import os
 import threading
 import types
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -546,7 +547,13 @@ def _behave(kind: type) -> type:
     kind.__copy__ = lambda self: self
     kind.__deepcopy__ = lambda self, memo: self
     kind.__reduce__ = lambda self: self.__qualname__
+    kind.bind = _bind
     return kind
+
+
+def _bind(self: Any, /, *args: Any, out: Any = None, **named: Any) -> Callable:
+    "A function without arguments, on these arrays; `out`: arrays for the results."
+    return import_module("litad.bound").bind(self, *args, out=out, **named)
 
 # %% ../nbs/47_callables.ipynb #cf28073b
 _alloc = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_ssize_t)(

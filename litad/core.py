@@ -340,7 +340,7 @@ def _refusal(method: str, remedy: str) -> Callable:
             f"{method} of a {type(self).__name__} would lose its derivative",
             got=f"{type(self).__name__} of {self.dtype}{list(self.shape)}",
             rule="a box never turns itself into a plain number or array",
-            instead=remedy,
+            instead=remedy_in_scipy() or remedy,
         )
 
     return refuse
@@ -368,6 +368,9 @@ REMEDIES = {  # modules of SciPy that NumPy's protocols do not reach -> what to 
     "scipy.special": "a ufunc of scipy.special (binom for comb, gamma(x + 1) for factorial), "
     "or litad.special: polygamma, multigammaln, spherical_jn, ...",
     "scipy": "NumPy, or the same computation written in it",
+} | {
+    f"scipy.{name}": f"litad.scipy.{name}, a module with the same names that takes boxes"
+    for name in "integrate interpolate linalg ndimage optimize signal sparse stats".split()
 }
 
 

@@ -38,6 +38,7 @@ from litad.core import (
     Primitive,
     bind,
     cast,
+    constant_of,
     escaped,
     fresh_level,
     is_finite,
@@ -131,7 +132,12 @@ def _push_one(primitive: Primitive, k: int, x: Dual, values: list, y: Any, param
     kept = residuals(primitive.push_needs[k], x.value, values, y)
     if primitive.structure != "elementwise":
         return primitive.push[k](x.tangent, *kept, **parameters)
-    t = scale(primitive.push[k], x.tangent, kept)
+    push = scale
+    if isinstance(y, Box):
+        below = constant_of(y)
+        writer = getattr(below, "trace", None) if isinstance(below, Box) else None
+        push = writer.pushing()(scale) if writer else scale
+    t = push(primitive.push[k], x.tangent, kept)
     return fitted(t, y)
 
 

@@ -320,7 +320,7 @@ def shared(equations: list, outputs: list) -> tuple[list, list]:
         if key is not None and key in known:
             same.update(zip(e.outputs, known[key].outputs))
             continue
-        line = Equation(e.primitive, inputs, e.parameters, e.outputs)
+        line = Equation(e.primitive, inputs, e.parameters, e.outputs).as_derived_as(e)
         if key is not None:
             known[key] = line
         lines.append(line)

@@ -281,7 +281,9 @@ def _special_key(self: Call, plan: Plan) -> tuple:
 
 def type_key(x: Any) -> tuple:
     "The type of a leaf as code depends on it."
-    return (type(x),) if type(x) in (float, int, bool, complex) else ("array", x.dtype, x.shape)
+    if type(x) in (float, int, bool, complex):
+        return (type(x),)
+    return ("array", x.dtype, x.shape, not x.shape and type(x) is np.ndarray)
 
 
 Call._frozen, Call.owners, Call.plan_key, Call.special_key = (

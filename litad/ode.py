@@ -6,12 +6,13 @@
 __all__ = ['MESSAGES', 'METHODS', 'ALIASES', 'MANY', 'Layout', 'vector_of', 'laid_out', 'rate_of', 'Problem', 'without', 'peeled',
            'Boxed', 'boxed', 'Trail', 'search', 'Schedule', 'moved_by', 'lag', 'replayed_step', 'segment', 'Found',
            'in_blocks', 'beginning', 'lag_moves', 'output_at', 'replay', 'at_event', 'Traced', 'traced_search',
-           'traced_replay', 'Solution', 'Dense', 'solve_eagerly', 'solve_in_program', 'solver_of', 'solve_ivp',
-           'solved', 'problem_of', 'Sensitivities', 'with_sensitivities', 'odeint']
+           'traced_replay', 'Solution', 'Dense', 'solve_eagerly', 'solve_in_program', 'TracedDense', 'solver_of',
+           'solve_ivp', 'solved', 'problem_of', 'Sensitivities', 'with_sensitivities', 'odeint']
 
 # %% ../nbs/73_ode.ipynb #4e0f722c
 import math
 import warnings
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,7 +26,8 @@ from .derivatives import jacfwd, jacrev
 from .forward import Dual, dual, jvp
 from .lanes import Lanes
 from .record import Var
-from .rules import checkpoint, levels_of, opened, settled
+from .reverse import vjp
+from .rules import checkpoint, custom_vjp, levels_of, opened, settled
 from .show import fmt, table
 from litad.steps import (
     EXPLICIT,
@@ -111,6 +113,9 @@ def rate_of(name: str, fun: Callable, args: tuple, layout: Layout) -> Callable:
     "The right-hand side as a function of a time and a vector."
 
     def rate(t, u):
+        if type(u) is np.ndarray:
+            u = u.view()
+            u.flags.writeable = False
         out = fun(t, layout.tree(u), *args)
         if isinstance(out, np.ndarray) and out.dtype != object and out.shape == layout.shapes[0]:
             if layout.alone and out.ndim == 1 and out.dtype == layout.dtype:
@@ -120,10 +125,18 @@ def rate_of(name: str, fun: Callable, args: tuple, layout: Layout) -> Callable:
     return rate
 
 
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (Box, int, float, complex, np.number)) or (
+        isinstance(x, np.ndarray) and x.dtype != object
+    )
+
+
 def _fitting(name: str, out: Any, layout: Layout) -> list:
     "The leaves of what a right-hand side returned, in the order of the state."
     if layout.alone and isinstance(out, (list, tuple)):
         out = np.stack([as_operand(x) for x in out]) if out else out
+    if layout.shapes == ((1,),) and layout.alone and np.ndim(out) == 0 and _is_number(out):
+        out = np.reshape(as_operand(out), (1,))
     leaves = flatten_like(out, layout.treedef)
     leaves = None if leaves is None else [as_operand(settled(x)) for x in leaves]
     if leaves is None or any([np.shape(x) != s for x, s in zip(leaves, layout.shapes)]):
@@ -133,6 +146,12 @@ def _fitting(name: str, out: Any, layout: Layout) -> list:
             got=f"{describe(out)} for a state of {describe(state)}",
             rule="every number of the state has one rate of change",
             instead="np.stack([...]) of as many rates",
+        )
+    if layout.dtype.kind != "c" and any([_typed(x).kind == "c" for x in leaves]):
+        raise LitadError(
+            f"{name}: the right-hand side is complex, and the state is real",
+            got=describe(out),
+            instead="y0 of a complex dtype: np.array(y0, complex)",
         )
     return leaves
 
@@ -242,9 +261,17 @@ def _lowest(x: Any) -> Any:
 class Trail:
     """The steps that were taken, and what was met on the way."""
 
-    def __init__(self, problem: Problem, state: State):
-        self.problem, self.state = problem, state
-        self.times, self.states, self.steps = [state.t], [state.y], []
+    def __init__(self, problem: Problem, state: State, brief: bool = False):
+        self.problem, self.state, self.brief = problem, state, brief
+        self.drift: Any = 0.0  # the sum of the errors of the steps, as they were estimated
+        self.tail: Any = None  # the last step, if an event made it shorter
+        self.times, self.states = array("d", [state.t]), [state.y]
+        self.plan = (
+            array("d"),
+            array("d"),
+            array("q"),
+        )  # where steps began, their lengths, their modes
+        self.steps: list = []  # whole, for a dense output
         self.outputs: list = []  # (number of the step, fraction, time, state) for t_eval
         self.met: list = [[] for _ in problem.events]  # the same for each event
         self.ended: Any = None  # the terminal event that ended it
@@ -258,14 +285,21 @@ class Trail:
 
     def add(self, state: State) -> None:
         "Take note of a step; what nobody will look into again is forgotten."
-        self.state, problem = state, self.problem
-        slim = state.past._replace(y=None, held=())
-        self.steps.append(state.past if problem.dense else slim)
+        problem, past = self.problem, state.past._replace(error=None)
+        for entries, x in zip(self.plan, (past.t, past.h, past.mode)):
+            entries.append(x)
+        if problem.dense:
+            self.steps.append(past)
         end = self.watch(state)
+        self.state = state
+        if state.past.error is not None:
+            self.drift = self.drift + np.abs(state.past.error)
         self.evaluate(state.past, state.t if end is None else end)
         if end is None:
             if problem.t_eval is not None:
-                self.times, self.states = self.times[:1], self.states[:1]
+                self.times = self.times[:1]
+            if problem.t_eval is not None or self.brief:
+                self.states = self.states[:1]
             self.times.append(state.t)
             self.states.append(state.y)
 
@@ -275,7 +309,7 @@ def _evaluate(self: Trail, step: Past, end: Any) -> None:
     while times is not None and self.next < len(times) and (end - times[self.next]) * toward >= 0:
         theta = (times[self.next] - step.t) / step.h
         y = self.between(step, theta)
-        self.outputs.append((len(self.steps) - 1, theta, times[self.next], y))
+        self.outputs.append((len(self.plan[0]) - 1, theta, times[self.next], y))
         self.next += 1
 
 
@@ -284,7 +318,14 @@ Trail.evaluate = _evaluate
 # %% ../nbs/73_ode.ipynb #36363367
 def _event_value(problem: Problem, g: Callable, t: Any, y: Any) -> float:
     value = g(t, problem.layout.tree(y), *problem.args)
-    return float(plain(settled(value)) if isinstance(value, Box) else np.asarray(value).reshape(()))
+    value = plain(settled(value)) if isinstance(value, Box) else np.asarray(value)
+    if np.size(value) != 1 or value.dtype.kind not in "fiub":
+        raise LitadError(
+            f"{problem.name}: an event gives one number, whose zero is looked for",
+            got=describe(value),
+            instead="events=[f, g] for two of them",
+        )
+    return float(np.reshape(value, ()))
 
 
 def _crossed(g: Callable, before: float, after: float) -> bool:
@@ -301,7 +342,7 @@ def _watch(self: Trail, state: State) -> Any:
     pairs = zip(problem.events, self.values, values)
     crossed = [k for k, (g, a, b) in enumerate(pairs) if _crossed(g, a, b)]
     found = sorted([(self.fraction(k, step, values[k]), k) for k in crossed])
-    if problem.solver.own_pace:
+    if problem.events and problem.solver.own_pace:
         found = problem.solver.passages(self, step, values)
     self.values = values
     for theta, k in found:
@@ -309,7 +350,7 @@ def _watch(self: Trail, state: State) -> Any:
         terminal = int(getattr(problem.events[k], "terminal", False) or 0)
         ends = terminal > 0 and len(self.met[k]) + 1 >= terminal
         y = self.shortened(step, theta * step.h) if ends else self.between(step, theta)
-        self.met[k].append((len(self.steps) - 1, theta, t, y))
+        self.met[k].append((len(self.plan[0]) - 1, theta, t, y))
         if ends:
             self.ended = k
             self.times.append(t)
@@ -325,9 +366,9 @@ def _fraction(self: Trail, k: int, step: Past, value: float) -> float:
     g = self.problem.events[k]
 
     def at(theta):
-        if theta == 0.0:
-            return self.values[k]
-        y = self.between(step, theta) if theta < 1 else self.state.y
+        if theta in (0.0, 1.0):
+            return value if theta else self.values[k]
+        y = self.between(step, theta)
         return _event_value(self.problem, g, step.t + theta * step.h, y)
 
     return 1.0 if value == 0 else float(brentq(at, 0.0, 1.0, xtol=1e-16, rtol=1e-15))
@@ -337,31 +378,38 @@ def _shortened(self: Trail, step: Past, h: Any) -> Any:
     "The state after the same step, made shorter: of the method's full order."
     problem = self.problem
     slope = problem.rate(step.t, step.y)
-    return problem.solver.replay(problem.rate, step.t, step.y, slope, h, step.mode).y
+    taken = problem.solver.replay(problem.rate, step.t, step.y, slope, h, step.mode)
+    self.tail = step._replace(h=h, held=taken.held, error=None)
+    return taken.y
 
 
 Trail.watch, Trail.fraction, Trail.shortened = _watch, _fraction, _shortened
 
 # %% ../nbs/73_ode.ipynb #0cb2121d
-def search(problem: Problem) -> Trail:
+def search(problem: Problem, brief: bool = False) -> Trail:
     "Solve with plain numbers, step by step."
     solver, rate, end, control = problem.solver, problem.rate, problem.t1, problem.control
     toward = problem.toward
     state = start(solver, rate, problem.t0, problem.y0, end, toward, control)
-    trail, strained, bar = Trail(problem, state), 0, _bar(problem)
+    trail, strained, bar = Trail(problem, state, brief), 0, _bar(problem)
     while trail.ended is None and may_go_on(state, end, toward, control):
         before = state
         try:
             state = advance(solver, rate, state, end, toward, control)
+            if control.fixed is not None and not np.all(np.isfinite(state.y)):
+                trail.state = state._replace(t=before.t, accepted=before.accepted)
+                break
+            if state.accepted > before.accepted:
+                trail.add(state)
         except LitadError:
             raise
         except Exception as error:
-            if not state.accepted:
+            if not before.accepted:
                 raise
             trail.error = error
+            trail.forget(before)
             break
         if state.accepted > before.accepted:
-            trail.add(state)
             strained = _strained(problem, before, state, strained)
             bar(state)
         trail.state = state
@@ -369,6 +417,17 @@ def search(problem: Problem) -> Trail:
     return trail
 
 # %% ../nbs/73_ode.ipynb #b07828da
+def _forget(self: Trail, before: State) -> None:
+    "Go back to where a step began that could not be finished."
+    self.state = before
+    for entries in (*self.plan, self.steps):
+        del entries[before.accepted :]
+    self.met = [[e for e in met if e[0] < before.accepted] for met in self.met]
+
+
+Trail.forget = _forget
+
+# %% ../nbs/73_ode.ipynb #1c7545c3
 def _strained(problem: Problem, before: State, state: State, found: int) -> int:
     "Count signs of stiffness, and warn."
     solver = problem.solver
@@ -449,23 +508,23 @@ def segment(problem: Problem, under: Boxed, plan: Schedule, y: Any, a: Any, b: A
     slim = problem._replace(y0=None, t_eval=None, events=(), control=Control())
     if under.traced:
         return _traced_segment(slim, problem.control.most, plan, y, a, b, remember)
-    found = Found(list(zip(plan.times[a:b], plan.lengths[a:b], plan.modes[a:b])), remember)
-    return in_blocks(slim, found, y, 0, b - a, 0 if remember else 2 if b - a > 100 else 1)
+    found = Found(plan, remember)
+    return in_blocks(slim, found, y, a, b, 0 if remember else 2 if b - a > 100 else 1)
 
 
 class Found:
     """Steps that were found; as an object of its own nobody looks for boxes in it."""
 
-    def __init__(self, steps: list, remember: bool):
-        self.steps, self.remember = steps, remember
+    def __init__(self, plan: Schedule, remember: bool):
+        self.plan, self.remember = plan, remember
 
 
 def in_blocks(problem: Problem, found: Found, y: Any, first: int, last: int, levels: int) -> Any:
     "Some steps, in blocks inside of blocks."
     if not levels:
         step = replayed_step if found.remember else checkpoint(replayed_step)
-        for t, h, mode in found.steps[first:last]:
-            y = step(problem, y, t, h, mode)
+        for k in range(first, last):
+            y = step(problem, y, *[x[k] for x in found.plan[:3]])
         return y
     size = max(1, math.ceil((last - first) ** (levels / (levels + 1))))
     for k in range(first, last, size):
@@ -478,17 +537,56 @@ def _traced_segment(
 ) -> Any:
     size = math.isqrt(most) + 1
 
-    def one(k, y):
-        return replayed_step(problem, y, *[np.take(x, k) for x in plan[:3]])
-
     if remember:
+        one = lambda k, y: replayed_step(problem, y, *[np.take(x, k) for x in plan[:3]])  # noqa: E731
         return fori_loop(a, b, one, y, max_steps=most)
 
-    def block(first, y):
+    leaves, rebuild = opened((problem.fun, problem.args))
+    moving = [k for k, x in enumerate(leaves) if isinstance(x, Box) and x.dtype.kind in "fc"]
+    blocks = (b - a + size - 1) // size
+
+    def block(first, y, values):
+        known = dict(zip(moving, values))
+        fun, args = rebuild([known.get(k, x) for k, x in enumerate(leaves)])
+        there = problem._replace(fun=fun, args=args)
+        one = lambda k, y: replayed_step(there, y, *[np.take(x, k) for x in plan[:3]])  # noqa: E731
         return fori_loop(first, np.minimum(first + size, b), one, y, max_steps=size)
 
-    blocks = (b - a + size - 1) // size
-    return fori_loop(0, blocks, lambda k, y: checkpoint(block)(a + k * size, y), y, max_steps=size)
+    rule = custom_vjp(lambda y, values: _in_turn(block, size, blocks, a, y, values)[0])
+    rule.defvjp(
+        lambda y, values: _in_turn(block, size, blocks, a, y, values),
+        lambda kept, t: _back_in_turn(block, size, blocks, a, *kept, t),
+    )
+    return rule(y, [leaves[k] for k in moving])
+
+# %% ../nbs/73_ode.ipynb #eabe745e
+def _in_turn(block: Callable, size: int, blocks: Any, a: Any, y: Any, values: list) -> tuple:
+    "Run blocks of steps: the last state, and what the pullback needs."
+
+    def one(k, carry):
+        y, starts = carry
+        starts[k] = y
+        return block(a + k * size, y, values), starts
+
+    starts = np.zeros((size, y.shape[0]), y.dtype)
+    y, starts = fori_loop(0, blocks, one, (y, starts), max_steps=size)
+    return y, (starts, values)
+
+
+def _back_in_turn(
+    block: Callable, size: int, blocks: Any, a: Any, starts: Any, values: list, t: Any
+) -> tuple:
+    "Pull a cotangent back through blocks of steps."
+
+    def one(k, carry):
+        t, sums = carry
+        at = blocks - 1 - k
+        _, pull = vjp(lambda y, v: block(a + at * size, y, v), np.take(starts, at, axis=0), values)
+        of_y, of_values = pull(t)
+        return of_y, [s + v for s, v in zip(sums, of_values)]
+
+    sums = [np.zeros(np.shape(v), v.dtype) for v in values]
+    return fori_loop(0, blocks, one, (t, sums), max_steps=size)
 
 # %% ../nbs/73_ode.ipynb #463ad763
 def beginning(problem: Problem, under: Boxed) -> Any:
@@ -515,10 +613,12 @@ def output_at(problem: Problem, plan: Schedule, y: Any, k: Any, theta: Any, trac
     return problem.solver.between(rate, t, y, h, step.held, theta)
 
 # %% ../nbs/73_ode.ipynb #ca179eb6
-def replay(problem: Problem, bare: Problem, under: Boxed, plan: Schedule) -> tuple:
+def replay(
+    problem: Problem, bare: Problem, under: Boxed, plan: Schedule, later: bool = False
+) -> tuple:
     "Replay a schedule: the states after every step, those asked for, and the last one."
     y, at, every, asked = beginning(problem, under), 0, [], []
-    steps_wanted = bare.t_eval is None
+    steps_wanted = bare.t_eval is None and not later
 
     def move(y, to):
         if not steps_wanted:
@@ -636,7 +736,7 @@ MESSAGES = {
     1: "a terminal event happened",
     -1: "the steps became shorter than the spacing of floating-point numbers",
     -2: "the number of steps reached max_steps",
-    -3: "the right-hand side raised an exception",
+    -3: "the right-hand side, or an event, raised an exception",
     -4: "the right-hand side gave NaN or infinity",
 }
 
@@ -659,6 +759,16 @@ class Solution:
     sens: Any = None  # derivatives, where they were asked for
     method: str = ""
     note: str = ""
+    error: Any = None  # the sum of the errors of the steps, as they were estimated
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "y" and "later" in self.__dict__:
+            self.y = self.later()
+            return self.y
+        raise AttributeError(f"a solution has no {name!r}")
 
     @property
     def message(self) -> str:
@@ -681,8 +791,8 @@ class Solution:
 def _summary(self: Solution) -> list:
     "What is worth knowing about a run, as rows."
     steps = f"{self.accepted} taken, {self.rejected} tried in vain"
-    rows = [("method", self.method), ("steps", steps), ("slopes", self.nfev)]
-    rows += [("Jacobians", self.njev)] if self.njev else []
+    cost = f"{self.nfev} slopes" + (f", {self.njev} Jacobians" if self.njev else "")
+    rows = [("method", self.method), ("steps", steps), ("cost", cost), ("error", _error_note(self))]
     rows += (
         [("states", f"{np.shape(self.t)[0]}, from t = {fmt(self.t[0])} to {fmt(self.t[-1])}")]
         if np.shape(self.t)[0]
@@ -691,6 +801,14 @@ def _summary(self: Solution) -> list:
     for k, times in enumerate(self.t_events or []):
         rows.append((f"event {k}", f"{len(times)} times"))
     return [*rows, ("ended", self.message)]
+
+
+def _error_note(self: Solution) -> str:
+    "How far off the end may be, as the steps have it."
+    if self.error is None:
+        return "not estimated"
+    largest = max([float(np.max(e, initial=0.0)) for e in flatten(self.error)[0]], default=0.0)
+    return f"{fmt(largest)} in the worst element: the estimates of all steps, added up"
 
 
 def _solution_bundle(self: Solution, include=None, exclude=None) -> dict:
@@ -707,11 +825,16 @@ class Dense:
 
     def __init__(self, problem: Problem, times: list, steps: list):
         self.problem, self.steps = problem, steps
+        self.ts = times
         self.times = np.array([constant_of(t) for t in times])
         self.t_min, self.t_max = self.times.min(), self.times.max()
 
     def one(self, t: Any) -> Any:
         "The vector at one time."
+        if not self.steps:
+            return self.problem.y0
+        if isinstance(plain(t), Unknown):
+            return self.traced(t)
         forward = self.times[-1] >= self.times[0]
         at = self.times if forward else -self.times
         k = int(np.searchsorted(at, constant_of(t) if forward else -constant_of(t), "left")) - 1
@@ -719,11 +842,31 @@ class Dense:
         theta, p = (t - step.t) / step.h, self.problem
         return p.solver.between(p.rate, step.t, step.y, step.h, step.held, theta)
 
+    def traced(self, t: Any) -> Any:
+        "The vector at a time that is not known yet."
+        p, steps = self.problem, self.steps
+        starts = np.array([constant_of(s.t) for s in steps])
+        ahead = (constant_of(t) - starts) * np.sign(self.times[-1] - self.times[0]) > 0
+        k = np.maximum(np.sum(ahead) - 1, 0)
+        parts = zip(*[(s.t, s.y, s.h, *s.held) for s in steps])
+        at, y, h, *held = [
+            np.take(np.where(k >= 0, np.stack([as_operand(x) for x in xs]), 0.0), k, axis=0)
+            for xs in parts
+        ]
+        return p.solver.between(p.rate, at, y, h, tuple(held), (t - at) / h)
+
     def __call__(self, t: Any) -> Any:
         layout = self.problem.layout
         if np.ndim(t) == 0:
             return layout.tree(self.one(t))
-        return layout.columns(np.stack([self.one(t[k]) for k in range(len(t))]))
+        if np.ndim(t) > 1:
+            raise LitadError(
+                f"{self.problem.name}: a solution is asked at a time, or at a vector of times",
+                got=describe(t),
+                instead="sol(np.linspace(t0, t1, 100))",
+            )
+        rows = [self.one(t[k]) for k in range(len(t))]
+        return layout.columns(np.stack(rows) if rows else np.zeros((0, self.problem.y0.size)))
 
     def __repr__(self) -> str:
         return f"Dense(from {fmt(self.times[0])} to {fmt(self.times[-1])}, {len(self.steps)} steps)"
@@ -732,29 +875,57 @@ class Dense:
 def solve_eagerly(problem: Problem, under: Boxed) -> Solution:
     "Search, and replay if derivatives are asked for."
     bare = under.bare(problem)
-    trail = search(bare)
+    if bare.t0 == bare.t1:
+        return _standing(problem, bare, under)
+    later = under.reverse and problem.t_eval is None
+    trail = search(bare, later)
     status, note = _outcome(bare, trail)
     times, states, asked = trail.times, trail.states, [y for *_, y in trail.outputs]
     met = [[(t, y) for *_, t, y in found] for found in trail.met]
     steps, last = trail.steps, trail.states[-1]
+    steps = steps if trail.tail is None else [*steps[:-1], trail.tail]
     if under.levels:
         times, states, asked, met, steps, last = _with_derivatives(problem, bare, under, trail)
     if problem.t_eval is not None:
         times = problem.t_eval[: len(asked)]
         states = asked
     layout, n, m = problem.layout, trail.state.accepted, trail.state.rejected
-    rows = np.stack(states) if len(states) else np.zeros((0, problem.y0.shape[0]), layout.dtype)
     events = problem.events or None
-    return Solution(
-        np.stack(times) if isinstance(times, list) else times,
-        layout.columns(rows),
-        layout.tree(last),
+    drift = layout.tree(trail.drift) if np.ndim(trail.drift) else None
+    found = Solution(
+        np.stack(times) if isinstance(times, list) else np.array(times) if isinstance(times, array) else times,
+        None if later else layout.columns(_rows(states, problem)),
+        layout.tree(last.copy() if type(last) is np.ndarray else last),
         status, n, m, int(trail.state.calls),
         n + m if problem.solver.implicit else 0,
         events and [_stacked([t for t, _ in found], ()) for found in met],
         events and [_stacked([y for _, y in found], problem.y0.shape) for found in met],
-        Dense(problem, trail.times, steps) if problem.dense and steps else None,
-        None, problem.solver.name, note,
+        Dense(problem, [*trail.plan[0], trail.times[-1]], steps) if problem.dense and steps else None,
+        None, problem.solver.name, note, drift,
+    )  # fmt: skip
+    if later:
+        del found.y
+        found.later = lambda: layout.columns(_rows(states(), problem))
+    return found
+
+
+def _rows(states: list, problem: Problem) -> Any:
+    return np.stack(states) if len(states) else np.zeros((0, problem.y0.size), problem.layout.dtype)
+
+# %% ../nbs/73_ode.ipynb #65fff48a
+def _standing(problem: Problem, bare: Problem, under: Boxed) -> Solution:
+    "The solution over an interval without length: the first state, which the times may move."
+    y, t0 = problem.y0, problem.t0
+    times = [t0, problem.t1] if problem.t_eval is None else list(problem.t_eval)
+    moves = lambda t: lag_moves(t) or lag_moves(t0)  # noqa: E731
+    at = lambda t: (
+        moved_by(problem.rate, bare.t0, y, lag(t) - lag(t0), under.levels) if moves(t) else y
+    )  # noqa: E731
+    none, layout = [np.zeros(0) for _ in problem.events] or None, problem.layout
+    return Solution(
+        np.stack(times) if times else np.zeros(0), layout.columns(_rows([at(t) for t in times], problem)),
+        layout.tree(at(problem.t1)), 0, 0, 0, 1, 0, none, none and [np.zeros((0, y.size)) for _ in none],
+        Dense(problem, [t0, problem.t1], []) if problem.dense else None, None, problem.solver.name,
     )  # fmt: skip
 
 
@@ -782,19 +953,19 @@ def _outcome(problem: Problem, trail: Trail) -> tuple[int, str]:
 # %% ../nbs/73_ode.ipynb #26916784
 def _with_derivatives(problem: Problem, bare: Problem, under: Boxed, trail: Trail) -> tuple:
     "The replay of a trail, laid out like the trail itself."
-    steps, events = trail.steps, [(k, *e) for k, met in enumerate(trail.met) for e in met]
-    lengths = [step.h for step in steps]
-    whole = lengths[-1] if lengths else None
+    (starts, lengths, modes), events = (
+        trail.plan,
+        [(k, *e) for k, met in enumerate(trail.met) for e in met],
+    )
+    whole, lengths = lengths[-1] if lengths else None, array("d", lengths)
     if trail.ended is not None:
-        lengths[-1] = trail.times[-1] - steps[-1].t
+        lengths[-1] = trail.times[-1] - starts[-1]
     wanted = [(n, theta, ("time", j)) for j, (n, theta, *_) in enumerate(trail.outputs)]
     wanted += [(n, theta, ("event", j)) for j, (_, n, theta, *_) in enumerate(events)]
     wanted.sort(key=lambda w: (w[0], w[1]))
-    modes = [s.mode for s in steps]
-    plan = Schedule(
-        [s.t for s in steps], lengths, modes, len(steps), [w[:2] for w in wanted], whole
-    )
-    every, asked, last = replay(problem, bare, under, plan)
+    plan = Schedule(starts, lengths, modes, len(starts), [w[:2] for w in wanted], whole)
+    later = under.reverse and bare.t_eval is None
+    every, asked, last = replay(problem, bare, under, plan, later)
     found = {place: y for (*_, place), y in zip(wanted, asked)}
     outputs = [found["time", j] for j in range(len(trail.outputs))]
     if lag_moves(problem.t_eval):
@@ -803,9 +974,11 @@ def _with_derivatives(problem: Problem, bare: Problem, under: Boxed, trail: Trai
             for j, y in enumerate(outputs)
         ]
     met: list = [[] for _ in trail.met]
-    times, ended = list(trail.times), trail.ended
+    times, ended = trail.times, trail.ended
+    if ended is not None or lag_moves(problem.t0) or lag_moves(problem.t1):
+        times = list(times)
     for j, (k, n, _, t, y) in enumerate(events):
-        final = k == ended and t == times[-1] and n == len(steps) - 1
+        final = k == ended and t == times[-1] and n == len(starts) - 1
         met[k].append(
             at_event(problem, bare, k, t, last if final else found["event", j], under.levels)
         )
@@ -818,8 +991,10 @@ def _with_derivatives(problem: Problem, bare: Problem, under: Boxed, trail: Trai
         )
     if lag_moves(problem.t0):
         times[0] = problem.t0
-    if bare.t_eval is None:
+    if bare.t_eval is None and not later:
         every[0], every[-1] = problem.y0, last
+    if later:
+        every = lambda: [problem.y0, *replay(problem, bare, under, plan)[0][1:-1], last]  # noqa: E731
     return times, every, outputs, met, _boxed_steps(problem, under, plan), last
 
 
@@ -837,12 +1012,13 @@ def _boxed_steps(problem: Problem, under: Boxed, plan: Schedule) -> list:
 # %% ../nbs/73_ode.ipynb #817507b8
 def solve_in_program(problem: Problem, under: Boxed) -> Solution:
     "The same inside a program."
-    if problem.events or problem.dense:
+    if problem.events:
         raise _not_in_program(problem)
     bare, every = under.bare(problem), problem.t_eval is None
     plainly = bare._replace(fun=problem.fun, args=problem.args, y0=beginning(problem, under))
+    keeps, dense = every or problem.dense, None
     found = traced_search(
-        bare if under.reverse else plainly, every or under.reverse, every and not under.reverse
+        bare if under.reverse else plainly, keeps or under.reverse, keeps and not under.reverse
     )
     state = found.state
     states, last = found.states if every else found.outputs, state.y
@@ -868,24 +1044,55 @@ def solve_in_program(problem: Problem, under: Boxed) -> Solution:
         last = moved_by(problem.rate, bare.t1, last, lag(problem.t1), under.levels)
     n, m, layout = state.accepted, state.rejected, problem.layout
     most = problem.control.most
-    status = np.where(state.t == bare.t1, 0, np.where(n + m >= most, -2, -1))
+    early = np.where(n + m >= most, -2, np.where(state.sound, -1, -4))
+    finite = np.all(np.isfinite(constant_of(state.y)))
+    status = np.where(state.t == bare.t1, np.where(finite, 0, -4), early)
+    if problem.dense:
+        dense = TracedDense(problem, bare, under, found)
     return Solution(
         times, layout.columns(states), layout.tree(last), status, n, m, state.calls,
-        n + m if problem.solver.implicit else 0, method=problem.solver.name,
+        n + m if problem.solver.implicit else 0, method=problem.solver.name, sol=dense,
     )  # fmt: skip
 
 
 def _not_in_program(problem: Problem) -> LitadError:
-    return LitadError(
-        f"{problem.name}: {'events' if problem.events else 'dense_output'} inside a compiled function",
-        rule="how often an event happens, and how many steps there are, is not known when a program is written",
-        instead="t_eval=np.linspace(t0, t1, n); or without jit",
+    error = LitadError(
+        f"{problem.name}: events inside a compiled function, which Python runs instead",
+        rule="how often an event happens is not known when a program is written",
+        instead="t_eval=np.linspace(t0, t1, n), and the event from its values; or jit around fun only",
     )
+    warnings.warn(str(error), RuntimeWarning, stacklevel=4)
+    return error
+
+# %% ../nbs/73_ode.ipynb #a6dd0e09
+class TracedDense:
+    """The same inside a program: the step is looked for among those that were written down."""
+
+    def __init__(self, problem: Problem, bare: Problem, under: Boxed, found: Traced):
+        self.problem, self.times, self.count = problem, found.times, found.state.accepted
+        self.toward, self.states = bare.toward, found.states
+        self.plan = Schedule(found.times, found.lengths, found.modes, self.count, None)
+        if under.reverse:
+            self.states = _every_step(problem, self.plan, beginning(problem, under))
+
+    def one(self, t: Any) -> Any:
+        "The vector at one time."
+        ahead = (constant_of(t) - self.times) * self.toward > 0
+        taken = np.arange(self.times.shape[0]) < self.count
+        k = np.maximum(np.sum(np.logical_and(ahead, taken)) - 1, 0)
+        theta = (t - np.take(self.times, k)) / np.take(self.plan.lengths, k)
+        return output_at(self.problem, self.plan, np.take(self.states, k, axis=0), k, theta, True)
+
+    def __call__(self, t: Any) -> Any:
+        t, layout = as_operand(t), self.problem.layout
+        if np.ndim(t) == 0:
+            return layout.tree(self.one(t))
+        return layout.columns(scan(lambda carry, s: (carry, self.one(s)), 0.0, t)[1])
 
 # %% ../nbs/73_ode.ipynb #9b9d7a9c
 METHODS: dict = EXPLICIT | STIFF
 ALIASES = {"RK45": "dopri5", "DP5": "dopri5", "Vern7": "verner7", "DOP853": "verner7"}
-ALIASES |= {"Radau": "rodas5p", "BDF": "rodas5p", "LSODA": "auto"}
+ALIASES |= {"RK23": "tsit5", "Radau": "rodas5p", "BDF": "rodas5p", "LSODA": "auto"}
 _ROOMS = {"taylor": "litad.taylor_solver"}  # methods that a room further up brings
 
 
@@ -893,6 +1100,7 @@ def solver_of(name: str, method: Any) -> Solver:
     "A method by its name, or a solver as it is."
     if isinstance(method, Solver):
         return method
+    method = method.__name__ if isinstance(method, type) else method
     key = ALIASES.get(method, method.lower() if isinstance(method, str) else method)
     if key not in METHODS and key in _ROOMS:
         import_module(_ROOMS[key])
@@ -913,7 +1121,8 @@ def solve_ivp(
     t_eval: Any = None,  # the times wanted; by default those of all steps
     dense_output: bool = False,  # whether .sol shall be a function of time
     events: Any = None,  # functions (t, y, *args) whose zeros are looked for
-    args: tuple = (),  # further arguments of fun and of the events
+    vectorized: bool = False,  # as in SciPy; nothing here depends on it
+    args: Any = (),  # further arguments of fun and of the events
     *,
     rtol: float = 1e-3,  # relative tolerance
     atol: Any = 1e-6,  # absolute tolerance, a number or one for each element
@@ -924,15 +1133,18 @@ def solve_ivp(
     adjoint: str = "checkpoint",  # how reverse mode remembers: checkpoint or direct
     sens: Any = False,  # True, "args" or "y0": also derivatives, in .sens
     progress: bool = False,  # a bar over time
+    **unneeded: Any,  # jac, jac_sparsity, lband, uband: Jacobians and their patterns are found
 ) -> Solution:
     "Solve an initial value problem; everything in the result can be differentiated."
+    _known(unneeded)
     problem = problem_of(
         "solve_ivp", fun, t_span, y0, method, t_eval, dense_output, events, args, rtol, atol,
         max_step, step, max_steps, adjoint, progress, first_step,
     )  # fmt: skip
-    if sens:
-        return with_sensitivities(problem, sens)
-    return solved(problem)
+    found = with_sensitivities(problem, sens) if sens else solved(problem)
+    if events is not None and found.t_events is None:
+        found.t_events, found.y_events = [], []
+    return found
 
 
 def solved(problem: Problem) -> Solution:
@@ -941,10 +1153,20 @@ def solved(problem: Problem) -> Solution:
     problem = problem._replace(solver=problem.solver.under(under.levels, under.traced))
     if not under.traced:
         return solve_eagerly(problem, under)
-    books = problem.t_eval is None or under.reverse
+    books = problem.t_eval is None or under.reverse or problem.dense
     if books and problem.control.most == Control().most:
         problem = problem._replace(control=problem.control._replace(most=4096))
     return solve_in_program(problem, under)
+
+
+def _known(options: dict) -> None:
+    "Refuse options that there are not."
+    unknown = [k for k in options if k not in ("jac", "jac_sparsity", "lband", "uband")]
+    if unknown:
+        raise LitadError(
+            f"solve_ivp has no option {', '.join(unknown)}",
+            instead="rtol, atol, first_step, max_step, step, max_steps, adjoint, sens, progress",
+        )
 
 # %% ../nbs/73_ode.ipynb #f462498b
 def problem_of(
@@ -955,10 +1177,13 @@ def problem_of(
     layout, y = laid_out(name, y0)
     t0, t1 = _span(name, t_span)
     events = () if events is None else (events,) if callable(events) else tuple(events)
-    args = args if isinstance(args, tuple) else (args,)
+    args = () if args is None else tuple(args) if isinstance(args, (tuple, list)) else (args,)
     solver = solver_of(name, method)
-    rtol = _tolerance(name, rtol, solver.finest)
-    control = Control(rtol, _absolute(atol, layout), longest, step, most or Control().most, first)
+    rtol = _relative(name, rtol, solver, layout)
+    control = Control(
+        rtol, _absolute(name, atol, layout), longest, step, most or Control().most, first
+    )
+    _check(name, control, abs(t1 - t0), y, events)
     solver = solver.fitted(control)
     times = None if t_eval is None else _times(name, t_eval, t0, t1)
     return Problem(
@@ -967,18 +1192,26 @@ def problem_of(
 
 
 def _span(name: str, t_span: Any) -> tuple:
+    if np.shape(t_span) != (2,):
+        raise _no_span(name, t_span)
     t0, t1 = (as_operand(t_span[0]), as_operand(t_span[1]))
     t0, t1 = (float(t) if isinstance(t, (int, np.integer)) else t for t in (t0, t1))
     if not isinstance(plain(t0), Unknown) and not isinstance(plain(t1), Unknown):
+        if any([np.asarray(plain(t)).dtype.kind not in "fiu" for t in (t0, t1)]):
+            raise _no_span(name, t_span)
         a, b = float(plain(t0)), float(plain(t1))
-        if not (math.isfinite(a) and math.isfinite(b)) or a == b:
-            raise LitadError(
-                f"{name}: the interval of time is empty or has no end",
-                got=f"t_span=({a}, {b})",
-                instead="(0.0, 10.0); backwards is (10.0, 0.0)",
-            )
+        if not (math.isfinite(a) and math.isfinite(b)):
+            raise _no_span(name, t_span)
         t0, t1 = (x if isinstance(x, Box) else float(x) for x in (t0, t1))
     return t0, t1
+
+
+def _no_span(name: str, t_span: Any) -> LitadError:
+    return LitadError(
+        f"{name}: the interval of time is a first and a last time, both finite",
+        got=f"t_span={t_span!r:.60}",
+        instead="(0.0, 10.0); backwards is (10.0, 0.0)",
+    )
 
 
 def _tolerance(name: str, rtol: Any, least: float) -> Any:
@@ -992,15 +1225,73 @@ def _tolerance(name: str, rtol: Any, least: float) -> Any:
         )
     return max(rtol, least)
 
+# %% ../nbs/73_ode.ipynb #fce5292d
+def _relative(name: str, rtol: Any, solver: Solver, layout: Layout) -> Any:
+    "The relative tolerance: a number, or one for each element; the least one for a method with an order of its own."
+    if np.ndim(rtol) == 0 and not isinstance(rtol, (dict, list, tuple)):
+        return _tolerance(name, rtol, solver.finest)
+    each = _one_each(name, "rtol", rtol, layout)
+    least = _tolerance(name, float(np.min(each)), solver.finest)
+    return least if solver.own_pace else np.maximum(each, least)
 
-def _absolute(atol: Any, layout: Layout) -> Any:
-    if np.ndim(atol) == 0 and not isinstance(atol, (dict, list, tuple)):
-        return atol
-    leaves = flatten_like(atol, layout.treedef) or [np.asarray(atol)]
-    pairs = zip(leaves, layout.shapes)
-    return vector_of([np.broadcast_to(np.asarray(x, float), s) for x, s in pairs], np.dtype(float))
+
+def _absolute(name: str, atol: Any, layout: Layout) -> Any:
+    "The absolute tolerance; zero is a number that is next to nothing."
+    if isinstance(atol, Box):
+        return constant_of(atol)
+    alone = np.ndim(atol) == 0 and not isinstance(atol, (dict, list, tuple))
+    each = atol if alone else _one_each(name, "atol", atol, layout)
+    if not np.all(np.asarray(each) >= 0):
+        raise LitadError(f"{name}: atol is not negative", got=repr(atol), instead="atol=1e-6")
+    return max(atol, 1e-30) if alone else np.maximum(each, 1e-30)
 
 
+def _one_each(name: str, what: str, values: Any, layout: Layout) -> Any:
+    "A tolerance for each element of a state, from one for each or each leaf."
+    leaves = flatten_like(values, layout.treedef) or [np.asarray(values)]
+    try:
+        pairs = zip(leaves, layout.shapes, strict=True)
+        return vector_of(
+            [np.broadcast_to(np.asarray(x, float), s) for x, s in pairs], np.dtype(float)
+        )
+    except ValueError:
+        raise LitadError(
+            f"{name}: {what} is a number, or one for each element of the state",
+            got=f"{describe(values)} for a state of shape {layout.shapes}",
+            instead=f"{what}=1e-6",
+        ) from None
+
+# %% ../nbs/73_ode.ipynb #d6e54e30
+def _check(name: str, control: Control, span: Any, y: Any, events: tuple) -> None:
+    "Refuse lengths that are none, a first state that is not finite, and events that are no functions."
+    for what, h in (
+        ("max_step", control.longest),
+        ("first_step", control.first),
+        ("step", control.fixed),
+    ):
+        if h is None or isinstance(h, Box):
+            continue
+        long = what == "first_step" and not isinstance(span, Box) and 0 < span < h
+        if not h > 0 or long:
+            rule = (
+                "the first step does not pass the end"
+                if long
+                else "the length of a step is positive"
+            )
+            raise LitadError(
+                f"{name}: {what} is no such length", f"{what}={h!r}", rule, f"{what}=1e-3"
+            )
+    if not isinstance(y, Box) and not np.all(np.isfinite(y)):
+        raise LitadError(f"{name}: the initial state has to be finite", got=fmt(y))
+    for g in events:
+        n = getattr(g, "terminal", 0) or 0
+        if not callable(g) or n < 0 or int(n) != n:
+            raise LitadError(
+                f"{name}: an event is a function (t, y, *args), its .terminal a boolean or how often it happens before the end",
+                got=repr(g) + (f", terminal={n!r}" if callable(g) else ""),
+            )
+
+# %% ../nbs/73_ode.ipynb #3849ceb6
 def _times(name: str, t_eval: Any, t0: Any, t1: Any) -> Any:
     times = as_operand(t_eval)
     times = np.asarray(times, float) if not isinstance(times, Box) else times

@@ -388,11 +388,11 @@ def least_squares(
             compile_it(residual), start_of(space), compile_it(slope), ends, method,
             loss=loss, f_scale=f_scale, x_scale=x_scale, **options,
         )  # fmt: skip
-    cost = lambda f, inner: (
-        lambda x: cost_of(residual_of(f, inner), loss, f_scale)(  # noqa: E731
-            space.vector(x)
-        )
-    )
+
+    def cost(f, inner):
+        of_vector = cost_of(residual_of(f, inner), loss, f_scale)
+        return lambda x: of_vector(space.vector(x))
+
     problem = (cost(*given.plain[:2]), (), given.plain[2], [])
     rows, z = None, None
     if space.size <= POLISHED:

@@ -45,7 +45,8 @@ def take_operation(
     elif name in BRANCHES:
         _rewrite_branches(self, equation, inputs)
     else:
-        self.write(Equation(equation.primitive, inputs, equation.parameters, equation.outputs))
+        new = Equation(equation.primitive, inputs, equation.parameters, equation.outputs)
+        self.write(new.as_derived_as(equation))
 
 
 Walk.operation = take_operation
@@ -110,7 +111,8 @@ def inline(
     read = lambda x: known.get(x, x)  # noqa: E731
     for line in region.equations:
         fresh = tuple([like(y) for y in line.outputs])
-        walk.take(Equation(line.primitive, tuple(map(read, line.inputs)), line.parameters, fresh))
+        new = Equation(line.primitive, tuple(map(read, line.inputs)), line.parameters, fresh)
+        walk.take(new.as_derived_as(equation if equation.derived else line))
         known.update(zip(line.outputs, [walk.known.get(y, y) for y in fresh]))
     for old, x in zip(equation.outputs, region.outputs):
         y = walk.fit(read(x), old)

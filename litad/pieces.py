@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-import litad.regions  # noqa: F401  (loops and branches enter the tables of litad.loops)
-import litad.windows  # noqa: F401  (and convolutions)
+import litad.products  # noqa: F401  (matrix products enter the tables of litad.loops)
+import litad.regions  # noqa: F401  (and loops and branches)
+import litad.pools  # noqa: F401  (and convolutions)
 from .elementary import definitions
 from .engine import Code, available, emit, join, llvm
 from .entry import Signature, entry_symbols, entry_text
@@ -78,16 +79,17 @@ class Piece:
         program: Program,
         donate: dict | None = None,  # output position: input position
         fast_math: bool = False,
-        processor: dict | None = None,  # whether it has fma and scale; this one if none
+        processor: dict | None = None,  # has it fma and scale, bits of a register; this if none
         threads: int = 0,  # how many share a long loop; 0 leaves that to the call
     ):
         self.program = program
-        self.kernel = lower(program, donate=donate or {}, threads=threads)
+        here = dict(processor or dict(fma=has_fma(), scale=has_scaling()))
+        how = dict(threads=threads, bits=here.pop("bits", 0))
+        self.kernel = lower(program, donate=donate or {}, **how)
         if self.kernel.fallible and donate:
-            self.kernel, donate = lower(program, donate={}, threads=threads), {}
+            self.kernel, donate = lower(program, donate={}, **how), {}
         self.donated, self.written = self.kernel.donated, set((donate or {}).values())
         body = relaxed(self.kernel.text) if fast_math else self.kernel.text
-        here = processor or dict(fma=has_fma(), scale=has_scaling())
         functions, declared = definitions(
             sorted(self.kernel.functions), lanes=has_loops(body), **here
         )

@@ -237,6 +237,7 @@ class Draft:
         self.fallible = False  # an index may be out of range
         self.selections: dict = {}  # equations and their indices, taken apart
         self.name, self.threads = "kernel", 1
+        self.bits = 0  # of the vector registers it is written for; 0 for this processor's
         self.apart: list[str] = []  # functions of their own, for loops that threads share
 
     def temporary(self, v: Variable) -> str:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RESULTS', 'doubtful', 'BITS', 'to_dtype', 'Variable', 'variable_like', 'Equation', 'Program', 'evaluate',
-           'as_pythons', 'inlined', 'stand_in', 'result_of', 'type_of_weak', 'Trace', 'Tracer', 'rearranged', 'turns',
-           'is_reshaped_view', 'of_python', 'opaque', 'NeedsNumber', 'traceable', 'trace', 'plain_index', 'is_fixed',
-           'result_leaf', 'names', 'Names', 'lines_of', 'dot', 'places_in_graph', 'drawn']
+           'as_pythons', 'inlined', 'stand_in', 'result_of', 'type_of_weak', 'Trace', 'Tracer', 'fitting', 'rearranged',
+           'turns', 'is_reshaped_view', 'of_python', 'opaque', 'first_place', 'NeedsNumber', 'traceable', 'trace',
+           'plain_index', 'is_fixed', 'result_leaf', 'names', 'Names', 'lines_of', 'dot', 'places_in_graph', 'drawn']
 
 # %% ../nbs/31_program.ipynb #6d0d2b3e
 import itertools
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import call
-from .buffers import getattr_or_none, link, linked_getitem, present
+from .buffers import getattr_or_none, link, linked_getitem, present, put
 from litad.core import (
     CONSTANTS,
     FUNCTIONS,
@@ -78,7 +78,7 @@ def variable_like(x: Any) -> Variable:
 class Equation:
     """One line of a program."""
 
-    __slots__ = ("primitive", "inputs", "parameters", "outputs", "pulled")
+    __slots__ = ("primitive", "inputs", "parameters", "outputs", "pulled", "derived")
 
     def __init__(
         self,
@@ -90,6 +90,12 @@ class Equation:
         self.primitive, self.inputs = primitive, inputs
         self.parameters, self.outputs = parameters, outputs
         self.pulled = False  # whether it was written by a reverse pass
+        self.derived = False  # whether it was written by a rule of a derivative
+
+    def as_derived_as(self, other: Any) -> Any:
+        "The same line, with the marks of another that it stands for."
+        self.pulled, self.derived = other.pulled, other.derived
+        return self
 
     def run(self, values: list) -> list:
         "The results of the line for values of its inputs, in whatever mode they ask for."
@@ -172,7 +178,7 @@ def inlined(program: Program) -> Program:
                 if inner:  # the same function may be a line twice
                     ys = tuple([Variable(y.shape, y.dtype, y.weak) for y in ys])
                     same.update(zip(e.outputs, ys))
-                lines.append(Equation(operation, inputs, e.parameters, ys))
+                lines.append(Equation(operation, inputs, e.parameters, ys).as_derived_as(e))
 
     write(program.equations)
     return program.copy(equations=lines, outputs=[read(x) for x in program.outputs])
@@ -301,6 +307,7 @@ class Trace:
         self._known: dict = {}  # constants by identity
         self.open = True
         self.sweeps = 0  # of tapes, that are going on
+        self.rules = 0  # of forward mode, that are running
         self.turned: set = (
             set()
         )  # variables whose order in memory is not known to be NumPy's usual one
@@ -309,7 +316,9 @@ class Trace:
         "A tracer for an argument of the type of x."
         variable = variable_like(x)
         self.inputs.append(variable)
-        return Tracer(variable, self)
+        tracer = Tracer(variable, self)
+        tracer.stands = type(x) is np.ndarray
+        return tracer
 
     def operand(self, x: Any) -> Any:
         "What an equation refers to: a variable, or a number."
@@ -340,12 +349,21 @@ class Trace:
         finally:
             self.sweeps -= 1
 
+    @contextmanager
+    def pushing(self) -> Iterator:
+        "Lines that are written inside belong to a tangent."
+        self.rules += 1
+        try:
+            yield
+        finally:
+            self.rules -= 1
+
     def write(self, primitive: Any, inputs: tuple, parameters: dict, results: list) -> list:
         "Append an equation; tracers for its results."
         if not self.open:
             raise escaped(Tracer(results[0], self))
         line = Equation(primitive, inputs, parameters, tuple(results))
-        line.pulled = self.sweeps > 0
+        line.pulled, line.derived = self.sweeps > 0, self.sweeps + self.rules > 0
         self.equations.append(line)
         return [Tracer(y, self) for y in results]
 
@@ -353,7 +371,7 @@ class Trace:
 class Tracer(Box):
     """A value of a program that is being written."""
 
-    __slots__ = ("variable", "trace", "origin", "views")
+    __slots__ = ("variable", "trace", "origin", "views", "stands")
 
     def __init__(self, variable: Variable, trace: Trace):
         self.variable, self.trace = variable, trace
@@ -365,6 +383,8 @@ class Tracer(Box):
 
     def process(self, primitive: Primitive, operands: tuple, parameters: dict) -> Any:
         trace = self.trace
+        if primitive is put:
+            operands = (operands[0], fitting(*operands, **parameters))
         inputs = tuple([trace.operand(x) for x in operands])
         result = result_of(primitive, inputs, parameters)
         (y,) = trace.write(primitive, inputs, parameters, [result])
@@ -402,6 +422,15 @@ class Tracer(Box):
 
 
 Tracer.__getitem__ = linked_getitem
+
+
+def fitting(x: Any, v: Any, index: Any) -> Any:
+    "What is stored at an index, without leading axes of one element that NumPy strips."
+    if np.ndim(v) and np.shape(v)[0] == 1:
+        place = np.broadcast_to(np.False_, np.shape(x))[index]
+        if np.ndim(v) > place.ndim:
+            return np.reshape(v, np.shape(v)[np.ndim(v) - place.ndim :])
+    return v
 
 # %% ../nbs/31_program.ipynb #afbf11a5
 def rearranged(y: Tracer, x: Any, primitive: Primitive, parameters: dict) -> Tracer:
@@ -523,6 +552,7 @@ def opaque(function: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 _BY_VALUE = {"nonzero", "flatnonzero", "argwhere", "unique", "unique_values", "unique_counts"}
+_PLACES = (np.argmax, np.argmin)
 _OF_SHAPE = {np.shape, np.ndim, np.size, np.result_type, np.isrealobj, np.iscomplexobj, np.can_cast}
 
 
@@ -537,10 +567,39 @@ def _array_function(self, function, types, args, kwargs):
             rule="the shapes of a program are fixed when it is written",
             instead="np.where(mask, x, 0.0) keeps the shape",
         )
-    return opaque(function, args, kwargs)
+    found = first_place(function, *args, **kwargs) if function in _PLACES else None
+    return opaque(function, args, kwargs) if found is None else found
 
 
 Tracer.__array_function__ = _array_function
+
+# %% ../nbs/31_program.ipynb #9a523b4d
+def first_place(
+    function: Callable,  # np.argmax or np.argmin
+    x: Any,
+    axis: int | None = None,
+    out: None = None,
+    *,
+    keepdims: bool = False,
+) -> Any:  # None if it is left to NumPy
+    "Where an axis has its first extreme, made of operations that have machine code: NaN is beyond all, as in NumPy."
+    alone = axis is None
+    if alone:
+        x, axis, shape = np.reshape(x, -1), 0, (1,) * np.ndim(x)
+    if np.dtype(x.dtype).kind not in "biuf" or x.size == 0 or out is not None:
+        return None
+    if type(axis) is not int or not -x.ndim <= axis < x.ndim or x.shape[axis] >= 1 << 31:
+        return None
+    x = x.astype(np.int64) if x.dtype.kind == "b" else x
+    extreme, n = np.max if function is np.argmax else np.min, x.shape[axis]
+    found = x == extreme(x, axis=axis, keepdims=True)
+    found = found | (x != x) if x.dtype.kind == "f" else found
+    numbers = np.arange(n, dtype=np.int32).reshape(
+        [n if k == axis % x.ndim else 1 for k in range(x.ndim)]
+    )
+    first = np.min(np.where(found, numbers, np.int32(n)), axis=axis, keepdims=bool(keepdims))
+    first = first.astype(np.intp)
+    return first.reshape(shape) if alone and keepdims else first
 
 # %% ../nbs/31_program.ipynb #8b70be26
 BITS = {

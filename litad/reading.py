@@ -75,7 +75,8 @@ def within(
         else:
             start, step = q.index(p[0]), p.step // q.step or 1
             found.append(range(start, start + step * len(p), step))
-    if found is None:
+    kept = any([type(q) is int and type(p) is range for p, q in zip(inner, outer)])
+    if found is None or kept:  # an axis of one element that the outer places do not have
         return None
     pairs = zip(found, inner, outer)
     return [r[0] if type(p) is int else r for r, p, q in pairs if type(q) is not int]

@@ -29,7 +29,7 @@ from litad.arguments import (
     with_aux,
 )
 from .buffers import present
-from .core import Box, LitadError, zeros_of
+from .core import Box, LitadError, Unknown, constant_of, no_stranger, plain, zeros_of
 from .record import CLOSED, LEAN, Var
 from .tape import Tape, lean_tape, sweep
 from .tree import describe, flatten, flatten_like, leaf_type, unflatten
@@ -113,6 +113,8 @@ def _pull_one(tape: Tape, out: Any) -> list:
     if not (isinstance(out, Var) and out.tape is tape):
         return [None] * len(tape.inputs)
     dtype = out.value.dtype
+    if isinstance(plain(out), Unknown) and not tape.traced:
+        tape.traced = constant_of(out).trace
     found = pull_back(tape, [out.index], [dtype.type(1)])
     if dtype.kind == "c":
         turned = pull_back(tape, [out.index], [out.dtype.type(1j)])
@@ -236,7 +238,7 @@ def _match_cotangents(cotangent: Any, values: list, treedef: tuple) -> list:
         )
     matched = []
     for t, y in zip(leaves, values):
-        t, y = present(t), boxable(y)
+        t, y = no_stranger(present(t)), boxable(y)
         if isinstance(t, (int, float, complex)) and not isinstance(t, bool):
             t = boxable(t)
         if (

@@ -16,7 +16,7 @@ import numpy as np
 from . import ops, shapes
 from .core import UFUNCS, Primitive
 from .program import Equation, Program, Variable, result_of, to_dtype
-from .ranges import ANY, ZERO, Range, note_range, range_in, range_of
+from .ranges import ANY, INF, ZERO, Range, note_range, range_in, range_of
 
 # %% ../nbs/34_rewriting.ipynb #3ce19bee
 class Walk:
@@ -39,10 +39,11 @@ class Walk:
         self.ranges: dict = {}  # a variable -> what its numbers can be
         self.ranged, self.depth = -1, 0  # how many lines have a range; how deep rules are nested
         self.inside = False  # of a loop or a branch
+        self.old: Any = None  # the line of the old program that is being rewritten
 
     def take(self, equation: Equation) -> None:
         "Rewrite a line of the old program."
-        known = self.known
+        known, self.old = self.known, equation
         inputs = tuple([known.get(x, x) for x in equation.inputs])
         primitive, old = equation.primitive, equation.outputs
         if not isinstance(primitive, Primitive):
@@ -53,7 +54,8 @@ class Walk:
 
     def operation(self, equation: Equation, inputs: tuple) -> None:
         "Rewrite a loop or a branch: at first, only its operands."
-        self.write(Equation(equation.primitive, inputs, equation.parameters, equation.outputs))
+        new = Equation(equation.primitive, inputs, equation.parameters, equation.outputs)
+        self.write(new.as_derived_as(equation))
 
     def write(self, equation: Equation) -> tuple:
         "Write a line as it is."
@@ -77,6 +79,8 @@ def line(
     if found is not None:
         return found
     equation = Equation(primitive, inputs, parameters, (like,))
+    if self.old is not None:
+        equation.as_derived_as(self.old)
     for rule in self.rules:
         y = rule(self, equation)
         if y is not None:
@@ -332,9 +336,18 @@ def unguarded(
     gone, c = line.inputs
     zeros = _vanishing(walk, gone)
     needless = walk.range(c).finite or _range_given(walk, c, zeros, {}).finite
-    if needless or any([_follows(walk, s, c) for s in zeros]):
+    if needless or _is_divided(walk, gone, c) or any([_follows(walk, s, c) for s in zeros]):
         return walk.fit(c, line.outputs[0])
     return None
+
+
+def _is_divided(walk: Walk, gone: Any, c: Any) -> bool:
+    "Whether c is something bounded by what is infinite there: 0, by itself."
+    asked, line = walk.maker(gone, UFUNCS[np.isinf]), walk.maker(c, ops.divide)
+    if asked is None or line is None or line.inputs[1] is not asked.inputs[0]:
+        return False
+    r = walk.range(line.inputs[0])
+    return r.finite and -INF < r.low and r.high < INF
 
 
 def _follows(walk: Walk, s: Any, c: Any, depth: int = 4) -> bool:

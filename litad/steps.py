@@ -196,7 +196,7 @@ def mean_square(x: Any, allowed: Any) -> Any:
     "The mean of the squares of a vector over what is allowed; a number, without derivative."
     r = still(x) / allowed
     r = r * r if r.dtype.kind == "f" else np.abs(r) ** 2
-    return np.sum(r) / r.size
+    return np.sum(r) / max(r.size, 1)
 
 
 def allowance(atol: Any, rtol: float, *states: Any) -> Any:
@@ -266,6 +266,7 @@ class Past(NamedTuple):
     h: Any
     held: tuple
     mode: Any
+    error: Any = None  # the estimate of its error, where it is a number
 
 
 class State(NamedTuple):
@@ -281,6 +282,7 @@ class State(NamedTuple):
     calls: Any
     past: Past
     memory: Any  # what a method of several modes remembers
+    sound: Any = True  # whether the last trial gave numbers
 
 # %% ../nbs/71_steps.ipynb #e447b647
 def start(
@@ -290,13 +292,16 @@ def start(
     if solver.own_pace:
         return solver.begin(rate, t, y, end, toward, control)
     f, span = rate(t, y), abs(end - t)
-    if control.fixed is not None:
+    if not isinstance(span, Box) and span == 0:
+        h, calls = 0.0, 1
+    elif control.fixed is not None:
         h, calls = abs(control.fixed), 1
     elif control.first is not None:
         h, calls = abs(control.first), 1
     else:
         rtol, atol = control.rtol, control.atol
         h = first_length(rate, t, y, f, toward, span, solver.power, atol, rtol)
+        h = np.minimum(np.maximum(h, 1e-14 * abs(t)), span)
         h, calls = np.minimum(h, control.longest), 2
     past = Past(t, y, span + 1.0, solver.held_at_start(y, f), 0)
     return State(t, y, f, h, 0.0, 0, 0, calls, past, 0)
@@ -317,8 +322,9 @@ def advance(
     new = choose(good, (t, step.y, step.f, log), (state.t, state.y, state.f, state.last))
     n, m = state.accepted, state.rejected
     counts = (choose(good, n + 1, n), choose(good, m, m + 1), state.calls + step.calls)
-    past = Past(state.t, state.y, h, step.held, state.memory)
-    return State(*new[:3], length, new[3], *counts, past, step.mode)
+    error = None if isinstance(step.error, Box) else step.error
+    past = Past(state.t, state.y, h, step.held, state.memory, error)
+    return State(*new[:3], length, new[3], *counts, past, step.mode, abs(log) < math.inf)
 
 # %% ../nbs/71_steps.ipynb #b7a1b670
 def judged(solver: Solver, state: State, h: Any, step: Step, control: Control) -> tuple:

@@ -25,6 +25,7 @@ from litad.core import (
     escaped,
     fresh_level,
     is_finite,
+    no_stranger,
     plain,
     scale,
     unbroadcast,
@@ -162,7 +163,8 @@ def sweep(
     pull = traced.pulling()(_sweep) if traced else _sweep
     for careful in (True,) if traced else (False, True):
         adjoints = pull(entries, seeds, inputs, keep, careful)
-        if all([g is None or is_finite(g) for g in adjoints[len(entries) :]]):
+        finite = [is_finite(g) for g in adjoints[len(entries) :] if g is not None]
+        if all(finite) or (careful and None in finite):  # None: nobody knows yet
             return adjoints
     warnings.warn(
         f"a gradient is infinite or undefined here ({user_line()})", RuntimeWarning, stacklevel=4
@@ -272,7 +274,7 @@ def _backward(self: Tape, out: Var, cotangent: Any = None) -> Any:
         cotangent = np.ones((), out.dtype)[()]
     cotangent = boxable(
         cotangent
-        if isinstance(cotangent, (Box, np.ndarray, np.generic, complex))
+        if isinstance(no_stranger(cotangent), (Box, np.ndarray, np.generic, complex))
         else float(cotangent)
     )
     if np.shape(cotangent) != out.shape:

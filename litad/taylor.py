@@ -49,6 +49,10 @@ class Curve:
     def meets(self, primitive: Primitive, operands: tuple) -> None:
         "What there is to say about an operation before it runs."
 
+    def scaled(self, rule: Callable, t: Any, kept: tuple) -> Any:
+        "An elementwise rule, applied to a coefficient."
+        return scale(rule, t, kept)
+
 # %% ../nbs/28_taylor.ipynb #0f773e78
 class Series(Box):
     """A value along a curve, by its Taylor coefficients: value + c1 t + c2 t² + ..."""
@@ -169,7 +173,7 @@ def straight(out, primitive, operands, moving, parameters) -> Callable:
                 kept = residuals(primitive.push_needs[k], x, operands, None)
                 t, push = x.coefficient(j), primitive.push[k]
                 t = (
-                    scale(push, t, kept)
+                    out.curve.scaled(push, t, kept)
                     if primitive.structure == "elementwise"
                     else push(t, *kept, **parameters)
                 )

@@ -29,8 +29,10 @@ from .steps import Control, Past, Solver, State, Step, choose, still
 from .taylor import Curve, Series, jet, mine, zero_of
 
 # %% ../nbs/74_taylor_solver.ipynb #2c864587
-KINKS = {"absolute", "fabs", "maximum", "minimum", "fmax", "fmin", "max", "min", "floor", "ceil", "trunc",
-         "rint", "round", "sign", "heaviside", "fmod", "remainder", "floor_divide", "copysign", "unwrap", "part"}  # fmt: skip
+KINKS = set(
+    "absolute fabs maximum minimum fmax fmin max min floor ceil trunc rint round sign".split()
+)
+KINKS |= set("heaviside fmod remainder floor_divide copysign unwrap part".split())
 HARMLESS = {"stop_gradient", "isfinite", "isnan", "isinf", "to_dtype"}
 
 
@@ -46,6 +48,9 @@ class Flow(Curve):
             return
         if any([mine(self, x) and x.dtype.kind == "f" for x in operands]):
             raise has_kink(primitive.name)
+
+    def scaled(self, rule: Callable, t: Any, kept: tuple) -> Any:
+        return rule(t, *kept)
 
 
 def has_kink(name: str) -> LitadError:
@@ -85,7 +90,7 @@ def flow(
         curve.made, curve.pending = {}, []
     return [[x.known[j] for x in states] for j in range(order + 1)]
 
-
+# %% ../nbs/74_taylor_solver.ipynb #f7d4e962
 def _grown(curve: Flow, slopes: list, k: int) -> Callable:
     def more(j):
         slope = slopes[k]
@@ -123,7 +128,8 @@ def _size(row: list, scales: list) -> Any:
     return total
 
 # %% ../nbs/74_taylor_solver.ipynb #5fa0f3ae
-MOVES = {"broadcast_to", "concatenate", "copy", "diagonal", "getitem", "reshape", "roll", "rotate", "scatter", "stack", "transpose"}  # fmt: skip
+MOVES = set("broadcast_to concatenate copy diagonal getitem reshape roll rotate scatter".split())
+MOVES |= {"stack", "transpose"}
 
 
 class Numbers(NamedTuple):
@@ -197,7 +203,7 @@ def unguarded(program: Program) -> Program:
     outputs = [read(x) for x in program.outputs]
     return inlined(optimise(program.copy(equations=lines, outputs=outputs)))
 
-
+# %% ../nbs/74_taylor_solver.ipynb #d7d5de51
 def work_of(program: Program) -> float:
     "How many operations on numbers a program has; infinity where some line is no such thing."
     total = 0
@@ -247,10 +253,21 @@ def spelled(
 # %% ../nbs/74_taylor_solver.ipynb #6f9ff002
 def horner(coefficients: list, h: Any) -> list:
     "The values of polynomials, one for each part."
-    total = coefficients[-1]
-    for row in reversed(coefficients[:-1]):
-        total = [a * h + b for a, b in zip(total, row)]
+    square = h * h
+    fours = [_four(coefficients[k : k + 4], h, square) for k in range(0, len(coefficients), 4)]
+    total, fourth = fours[-1], square * square
+    for row in reversed(fours[:-1]):
+        total = [a * fourth + b for a, b in zip(total, row)]
     return list(total)
+
+
+def _four(rows: list, h: Any, square: Any) -> list:
+    "The values of polynomials of at most four coefficients."
+    twos = [
+        [a + b * h for a, b in zip(*rows[k : k + 2])] if k + 1 < len(rows) else rows[k]
+        for k in range(0, len(rows), 2)
+    ]
+    return [a + b * square for a, b in zip(*twos)] if len(twos) > 1 else twos[0]
 
 
 def two_sum(a: Any, b: Any) -> tuple:
@@ -274,8 +291,8 @@ class Taylor(Solver):
 
     name, own_pace, finest = "taylor", True, float(np.finfo(float).eps)
 
-    def __init__(self, control: Control = Control()):
-        self.control = control
+    def __init__(self, control: Control | None = None):
+        self.control = control = control or Control()
         self.order = self.power = order_for(control)
         self.careful = min(control.rtol, float(np.min(control.atol))) < 1e-12
         self.counted: int | None = None  # elements whose error counts; None: all
@@ -293,7 +310,9 @@ class Taylor(Solver):
 METHODS["taylor"] = Taylor()
 
 # %% ../nbs/74_taylor_solver.ipynb #2f3b955a
-def _course(self: Taylor, place: Place, rows: list, atols: list, n: Any, end: Any, toward: Any) -> tuple:  # fmt: skip
+def _course(
+    self: Taylor, place: Place, rows: list, atols: list, n: Any, end: Any, toward: Any
+) -> tuple:
     "The length that the series allows, the step, the time after it and its rest, and whether to take it."
     control = self.control
     if control.fixed is not None:
@@ -322,14 +341,18 @@ def _arrive(self: Taylor, rows: list, h: Any, lows: tuple) -> tuple:
 Taylor.course, Taylor.arrive = _course, _arrive
 
 # %% ../nbs/74_taylor_solver.ipynb #fb2630e0
-def _begin(self: Taylor, rate: Callable, t: Any, y: Any, end: Any, toward: Any, control: Control) -> State:  # fmt: skip
+def _begin(
+    self: Taylor, rate: Callable, t: Any, y: Any, end: Any, toward: Any, control: Control
+) -> State:
     "The state before the first step."
     span = abs(end - t)
     past = Past(t, y, span + 1.0, self.held_at_start(y, y), 0)
     return State(t, y, rate(t, y), span, 0.0, 0, 0, 1, past, (0.0, (zero_of(y),)))
 
 
-def _advance(self: Taylor, rate: Callable, state: State, end: Any, toward: Any, control: Control) -> State:  # fmt: skip
+def _advance(
+    self: Taylor, rate: Callable, state: State, end: Any, toward: Any, control: Control
+) -> State:
     "One step; where none is possible, a length of zero."
     low, lows = state.memory
     rows = flow(lambda s, u: [rate(s, u[0])], state.t, [state.y], self.order)
@@ -382,14 +405,15 @@ def _empty_log(problem: Problem, parts: list, asked: int, records: bool, keep: b
     rows, dtype = problem.control.most + 1 if records else 0, problem.y0.dtype
     book = (np.zeros(rows), np.zeros(rows), np.zeros(rows, int))
     kept = rows if keep else 0
-    blank = lambda m, x: np.full((m, *np.shape(x)), np.nan if m is asked else 0.0, dtype)  # noqa: E731
     states = tuple([np.zeros((kept, *np.shape(x)), dtype) for x in parts])
     outputs = tuple([np.full((asked, *np.shape(x)), np.nan, dtype) for x in parts])
     places = (np.zeros(asked, int), np.zeros(asked)) if records else ()
-    return Log(0, 0, book, states, outputs, places)
+    return Log(np.int64(0), np.int64(0), book, states, outputs, places)
 
 # %% ../nbs/74_taylor_solver.ipynb #b38c4227
-def _passed(times: Any, place: Place, rows: list, h: Any, t: Any, toward: Any, good: Any, log: Log) -> Log:  # fmt: skip
+def _passed(
+    times: Any, place: Place, rows: list, h: Any, t: Any, toward: Any, good: Any, log: Log
+) -> Log:
     "Read the requested times that lie within a step."
     m = len(times)
 
@@ -438,11 +462,12 @@ def journey(problem: Problem, records: bool, keep_states: bool) -> Traced:
         return place, choose(good, size, 0.0), log._replace(n=choose(good, log.n + 1, log.n))
 
     lows = tuple([zero_of(x) for x in parts]) if solver.careful else ()
-    first = Place(problem.t0 + 0.0, 0.0, tuple(parts), lows)
-    place, size, log = while_loop(test, body, (first, 1.0, log))
+    zero, one = np.float64(0.0), np.float64(1.0)
+    first = Place(problem.t0 + zero, zero, tuple(parts), lows)
+    place, size, log = while_loop(test, body, (first, one, log))
     return _found(place, size, log, joined, only_last and times is not None, times)
 
-
+# %% ../nbs/74_taylor_solver.ipynb #36c1aaa6
 def written(log: Log, place: Place, h: Any, records: bool, keep: bool) -> None:
     "Take note of a step before it is taken."
     if records:
@@ -601,6 +626,6 @@ def _crossings(series: np.ndarray, before: float, after: float) -> list:
         if low < 0 <= high or low > 0 >= high:
             ends = value(a), value(b)
             safe = ends[0] * ends[1] < 0 and high != 0
-            s = float(brentq(value, a, b, xtol=4e-16, rtol=8e-16)) if safe else b
+            s = float(brentq(value, a, b, xtol=1e-300, rtol=1e-15)) if safe else b
             found.append((s, low < 0))
     return found

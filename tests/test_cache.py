@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -29,12 +30,17 @@ from litad.cache import (
     folder_at,
     key_of,
 )
+from litad.core import Primitive
 from litad.jit import plan_of
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
 NOT_ROOT = pytest.mark.skipif(
     not hasattr(os, "getuid") or os.getuid() == 0, reason="nothing is read-only for root"
 )
+ROOT_ONLY = pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away"
+)
+NOBODY = 65534
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -206,6 +212,91 @@ def test_keys_look_into_loops():
     assert len(keys) == 3 and None not in keys and key_of(program(3, 1.5)) in keys
 
 
+CONVOLUTIONS = [
+    {},
+    {"stride": 2},
+    {"padding": 1},
+    {"padding": ((1, 0), (0, 1))},
+    {"padding": ((0, 1), (1, 0))},
+    {"dilation": 2},
+    {"stride": (1, 2)},
+    {"stride": (2, 1)},
+    {"groups": 2},
+]
+
+
+def test_convolutions_that_differ_in_a_number_are_kept_apart(folder):
+    from litad.convolution import conv2d
+
+    random = np.random.default_rng(0)
+    x, k = random.normal(size=(2, 4, 7, 7)), random.normal(size=(4, 4, 3, 3))
+    for kinds in ({False}, {True}):
+        for how in CONVOLUTIONS:
+            kernel = k[:, : 4 // how.get("groups", 1)]
+            f = lambda k, x, how=how: np.sum(np.sin(conv2d(x, k, **how)))  # noqa: E731
+            (value, slope), kind, _ = compiled(folder, f, (kernel, x))
+            want = value_and_grad(f)(kernel, x)
+            assert np.isclose(value, want[0]) and np.allclose(slope, want[1]), how
+            assert (kind is Stored) in kinds, how
+    faces = [trace(lambda k, x, h=how: conv2d(x, k, **h), k, x) for how in CONVOLUTIONS[:-1]]
+    keys = {key_of(program) for program in faces}
+    assert len(keys) == len(faces) and None not in keys
+
+
+def test_pools_that_differ_in_a_number_are_kept_apart(folder):
+    from litad.convolution import avg_pool2d, max_pool2d
+
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 8))
+    choices = [(pool, w, s) for pool in (max_pool2d, avg_pool2d) for w in (2, 3) for s in (2, 3)]
+    for stored in (False, True):
+        for pool, window, stride in choices:
+            f = lambda x, p=pool, w=window, s=stride: np.sum(p(x, w, stride=s) ** 2)  # noqa: E731
+            (value, slope), kind, _ = compiled(folder, f, (x,))
+            want = value_and_grad(f)(x)
+            assert np.isclose(value, want[0]) and np.allclose(slope, want[1])
+            assert (kind is Stored) is stored
+
+
+class Scaled(Primitive):
+    """An operation that keeps a number of its own in a slot."""
+
+    __slots__ = ("factor",)
+
+    def __init__(self, factor):
+        self.factor = factor
+        super().__init__("scaled", np.negative, "linear", (None,), (None,))
+
+
+def test_what_an_operation_keeps_in_slots_is_in_the_key(monkeypatch):
+    from litad.core import bind
+
+    keys = lambda: [key_of(trace(lambda x, p=p: bind(p, x), np.ones(3))) for p in both]  # noqa: E731
+    both = Scaled(2.0), Scaled(3.0)
+    assert keys() == [None, None]  # a class of the user's
+    monkeypatch.setattr(Scaled, "__module__", "litad.somewhere")
+    assert None not in keys() and len(set(keys())) == 2
+    both = Scaled(2.0), Scaled(2.0)
+    assert len(set(keys())) == 1
+    both = Scaled(object()), Scaled(3.0)
+    assert keys()[0] is None and keys()[1]
+
+
+def test_what_a_function_has_closed_over_is_in_the_key():
+    from litad.cache import NoKey, function_name
+
+    def made_with(n, home="litad.somewhere"):
+        f = lambda x: x * n  # noqa: E731
+        f.__module__ = home
+        return f
+
+    assert function_name(made_with(2)) == function_name(made_with(2))
+    assert function_name(made_with(2)) != function_name(made_with(3))
+    assert function_name(made_with(np.sin)) != function_name(made_with(np.cos))
+    for f in (made_with(object()), made_with(2, "elsewhere"), np.frompyfunc(abs, 1, 1)):
+        with pytest.raises(NoKey):
+            function_name(f)
+
+
 def test_a_function_of_the_users_has_no_key():
     from litad import primitive
 
@@ -333,6 +424,90 @@ def test_a_link_is_not_followed(folder, tmp_path):
     got, kind, said = compiled(folder)
     assert kind is not Stored and same(want, got) and "link" in said[0]
     assert elsewhere.read_bytes() == before and not path.is_symlink()
+
+
+@POSIX
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_not_read(folder, make):
+    want = compiled(folder)[0]
+    path = largest(folder)
+    path.unlink()
+    make(path)
+    got, kind, said = compiled(folder)
+    assert kind is not Stored and same(want, got) and len(said) == 1
+
+
+@POSIX
+def test_a_link_to_a_folder_is_as_good_as_the_folder(folder, tmp_path):
+    want = compiled(folder)[0]
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    got, kind, said = compiled(link)
+    assert kind is Stored and same(want, got) and not said
+    folder.chmod(0o777)
+    got, kind, said = compiled(link)
+    assert kind is not Stored and same(want, got) and "alone" in said[0]
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere")
+    assert len(compiled(link)[2]) == 1 and not (tmp_path / "nowhere").exists()
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_belongs_to_somebody_else_is_not_used(folder, what):
+    want = compiled(folder)[0]
+    for path in [folder] if what == "folder" else entries(folder):
+        os.chown(path, NOBODY, NOBODY)
+    got, kind, said = compiled(folder)
+    assert kind is not Stored and same(want, got) and "this user's" in said[0]
+
+
+def without_rights():
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def as_child(work, before=lambda: None):
+    "What a child reports."
+    end, begin = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            before()
+            os.write(begin, repr(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(begin)
+    os.waitpid(child, 0)
+    with open(end, "rb") as pipe:
+        return pipe.read().decode()
+
+
+@ROOT_ONLY
+def test_folders_of_a_user_without_rights():
+    want = value_and_grad(loss)(*ARGS)
+
+    def work():
+        seen = []
+        for mode, keep in [(0o700, True), (0o500, True), (0o500, False), (0o000, False)]:
+            mine.chmod(0o700)
+            for path in [] if keep else entries(mine):
+                path.unlink()
+            mine.chmod(mode)
+            got, kind, said = compiled(mine)
+            seen.append((kind is Stored, len(said), bool(np.allclose(got[1], want[1]))))
+        return seen
+
+    compiled("")
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        mine = Path(place) / "mine"
+        mine.mkdir()
+        os.chown(mine, NOBODY, NOBODY)
+        first, hit, *rest = eval(as_child(work, without_rights))
+    assert first == (False, 0, True) and hit == (True, 0, True)
+    assert rest == [(False, 1, True)] * 2
 
 
 @POSIX
@@ -494,6 +669,55 @@ def slow(fd):
 os.fsync = slow
 Folder(sys.argv[1]).put("a" * 64, artefacts.Artefact({}, {"kernel": b"x" * 100000}))
 """
+
+
+MANY = """
+import random, sys
+import numpy as np
+from litad import jit, value_and_grad
+order, x = list(range(5)), np.linspace(-1, 1, 9)
+random.Random(int(sys.argv[2])).shuffle(order)
+print("begun", flush=True)
+for k in order:
+    f = lambda x, w=k + 1.5: np.sum(np.sin(x * w))
+    value, slope = jit(value_and_grad(f), cache=sys.argv[1])(x)
+    assert np.allclose(slope, np.cos(x * (k + 1.5)) * (k + 1.5)), k
+"""
+
+
+@POSIX
+def test_processes_killed_at_any_moment_do_no_harm(folder):
+    command = [sys.executable, "-W", "error", "-c", MANY, str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    start = lambda k: subprocess.Popen(  # noqa: E731
+        [*command, str(k)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    victims, others = [start(k) for k in range(2)], [start(2)]
+    for k, run in enumerate(victims):
+        run.stdout.readline()
+        time.sleep(0.05 + 0.1 * k)
+        run.kill()
+    done = [run.communicate()[1] for run in [*victims, *others]][2:]
+    assert [run.returncode for run in others] == [0] * len(others), done
+    for path in entries(folder):
+        assert unpack(path.read_bytes()).header["key"] == path.stem
+
+
+def limited(folder):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    got, kind, said = compiled(folder)
+    left = os.listdir(folder)
+    return kind is Stored, len(said), left, bool(np.isfinite(got[0]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_file_that_may_not_grow_leaves_nothing(folder):
+    compiled("")
+    found = as_child(lambda: limited(folder))
+    assert eval(found) == (False, 1, [], True)
+    assert not compiled(folder)[2] and entries(folder)
 
 
 @POSIX

@@ -33,6 +33,15 @@ WAYS = {
     "a global of another module": "import types; m = sys.modules['m'] = types.ModuleType('m'); m.f = compiled()",
     "an attribute of a builtin module": "sys.f = compiled()",
     "deleted": "f = compiled(); del f; gc.collect()",
+    "a bound call": "import atexit; sys.g = compiled().bind(np.ones(3)); atexit.register(sys.g)",
+    "a thread in a bound call": """
+        x = np.linspace(0, 1, 1_000_000)
+        g = jit(lambda x: np.sum(np.sin(np.exp(-x * x) + np.cos(x)))).bind(x)
+        def work():
+            while True: g()
+        threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.05)
+    """,
     "a cycle": "f = compiled(); f.me = f; box = [f]; box.append(box); del f, box",
     "a cycle without collection": "gc.disable(); f = compiled(); f.me = f; del f",
     "a cycle with a class": "K = type('K', (), {}); K.f = compiled(); K.f.k = K; k = K(); k.k = k",

@@ -35,11 +35,13 @@ from litad import (
     jvp,
     linearize,
     stop_gradient,
+    trace,
     value_and_grad,
     vjp,
 )
 from litad.engine import available
 from litad.jit import jit
+from litad.pieces import Specialisation
 from litad.tree import flatten
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs llvmlite")
@@ -1230,7 +1232,9 @@ HOLDERS = {
 REACHED = {
     "closure": lambda o, body: (lambda x: body(o, x)) if body else o.run,
     "partial": lambda o, body: partial(body, o) if body else partial(o.run),
-    "partial by name": lambda o, body: partial(lambda x, o, r: body(o, x) if body else r(x), o=o, r=o.run if body is None else None),  # fmt: skip
+    "partial by name": lambda o, body: partial(
+        lambda x, o, r: body(o, x) if body else r(x), o=o, r=o.run if body is None else None
+    ),  # fmt: skip
     "default": lambda o, body: (lambda x, o=o: body(o, x)) if body else (lambda x, r=o.run: r(x)),
     "list": lambda o, body: (lambda o: lambda x: body(o[0], x) if body else o[0].run(x))([o]),
 }
@@ -1567,3 +1571,51 @@ def test_small_donated_arrays_in_any_order(f):
     expected = f(a.copy(), b.copy())
     found = jit(f, donate_argnums=(0, 1))(a.copy(), b.copy())
     assert all([np.array_equal(x, y) for x, y in zip(found, expected)])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "bool"])
+@pytest.mark.parametrize("shape", [(), (1,), (9,), (3, 4), (2, 3, 5)])
+@pytest.mark.parametrize("function", [np.argmax, np.argmin])
+def test_places_of_extremes_have_machine_code(function, shape, dtype):
+    random = np.random.default_rng(len(shape))
+    given = [np.asarray(random.integers(0, 4, shape).astype(dtype))]
+    if dtype.startswith("float"):
+        holes = np.where(random.random(shape) < 0.3, np.nan, given[0]).astype(dtype)
+        given += [holes, *[np.full(shape, v, dtype) for v in (np.nan, np.inf, -np.inf)]]
+    for x in given:
+        x = np.asarray(x)
+        for axis in (None, *range(-len(shape), len(shape))):
+            for keepdims in (False, True):
+                f = lambda x, a=axis, k=keepdims: function(x, axis=a, keepdims=k)  # noqa: E731
+                got, want = jit(f)(x), f(x)
+                assert type(got) is type(want) and np.array_equal(got, want)
+                assert not Specialisation(trace(f, x)).lost
+
+
+def test_places_of_extremes_as_indices_and_errors():
+    x = np.array([3.0, 7.0, 7.0, 1.0])
+    assert jit(value_and_grad(lambda x: x[np.argmax(x)] ** 2))(x)[1].tolist() == [0, 14, 0, 0]
+    assert jit(lambda x: x.argmin())(x) == 3 and jit(lambda x: x.argmax(0))(x) == 1
+    for wrong in (
+        lambda x: np.argmax(x, 3),
+        lambda x: np.argmax(x[:0]),
+        lambda x: np.argmax(x, 0.5),
+    ):
+        kinds = []
+        for f in (wrong, jit(wrong)):
+            with pytest.raises((ValueError, TypeError)) as error:
+                f(x)
+            kinds.append(error.type)
+        assert kinds[0] is kinds[1]
+
+
+def test_an_array_without_axes_is_written_into_and_a_number_is_not():
+    def f(x):
+        x += 1
+        return 2 * x
+
+    compiled = jit(f)
+    for make in (np.array, np.float64, float):
+        mine, numpys = make(1.0), make(1.0)
+        for _ in range(3):
+            assert compiled(mine) == f(numpys) and mine == numpys

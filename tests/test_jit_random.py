@@ -42,7 +42,7 @@ np.arctan({x})|np.sign({x}) * {x}|np.floor({x} * 2) * 0.5 + {x}|np.cbrt({x})|np.
 np.log(np.abs({x}) + 1e-300) * {x} * 0.01|np.sinh(np.tanh({x}))|np.reciprocal(1 + {x} * {x})|np.logaddexp({x}, {y})|np.hypot({x}, {y} + 2)|np.arctan2({x}, 1.5 + {y} ** 2)
 {x} + {y}|{x} * {y}|{x} - 0.5 * {y}|{x} / (1.5 + {y} ** 2)|{x} + 1|2 * {x}|1 / (2 + {x} * {x})|{x} - {y} + {z}|{x} * {y} * {z}|{x} * s|s / (1.5 + {x} * {x})
 np.maximum({x}, {y})|np.minimum({x}, 0.3)|np.fmax({x}, {y})|np.where({x} > 0, {y}, {z})|np.where({m}, {x}, {y})|np.where({x} > {y}, {x}, 0.0)|np.clip({x}, -0.5, 0.7)
-np.where({x} > 0, np.log(np.where({x} > 0, {x}, 1.0)), 0.0)|np.where({x} != 0, np.sin({x}) / np.where({x} != 0, {x}, 1), 1.0)|np.copysign({x}, {y})|np.fmod({x}, 0.7)|{x} % 0.9
+np.where({x} > 0, np.log(np.where({x} > 0, {x}, 1.0)), 0.0)|np.where({x} != 0, np.sin({x}) / np.where({x} != 0, {x}, 1), 1.0)|np.copysign({x}, {y} + 0.003)|np.fmod({x}, 0.7)|{x} % 0.9
 np.sum({x}, axis={ax}, keepdims={kd})|np.mean({x}, axis={ax}, keepdims={kd})|np.max({x}, axis={ax}, keepdims={kd})|np.min({x}, axis={ax}, keepdims={kd})
 np.prod({x} * 0.5, axis={ax})|np.var({x}, axis={ax})|np.std({x} + 1, axis={ax}) + 0.1|np.sum({x}, axis=(0, -1))|np.max({x}, axis=(-1, 0))|{x}.sum()|{x}.mean(axis={ax})|np.linalg.norm({x})
 np.sum({x}, where={x} > 0)|np.mean({i}, axis={ax})|np.var({i})|np.ptp({x}, axis={ax})|np.median({x}, axis={ax})|np.average({x}, axis={ax})|np.cumsum({x}, axis={ax})|np.cumprod({x} * 0.7, axis={ax})
@@ -71,7 +71,7 @@ np.sum({m}, axis={ax})|np.sum({i}, axis={ax})|np.cumsum({i}, axis={ax})|np.max({
 np.prod({i}, axis={ax})|{i}.T|{i}.astype('i4')|np.count_nonzero({x} > 0)|{i} + k|k - 1|np.clip({i}, 0, 2)|np.sort({i}, axis={ax})|np.searchsorted(np.arange(4.0), {x})|np.rint({x}).astype(int)|np.int64({x}.size) + {i}|{i}[idx]
 """
 TRUTHS = """
-{x} > 0|{x} <= {y}|{m} & {n}|{m} | {n}|~{m}|{m} ^ {n}|{i} == {j}|{i} > 1|np.logical_not({m})|np.isfinite({x})|np.any({m}, axis={ax})|np.all({m}, axis={ax})|{m}[::-1]|np.sign({x}) != 0|{x} == {x}[::-1]|np.logical_and({m}, {n})|{m}.T|np.isnan({x})
+{x} > 0|{x} <= {y}|{m} & {n}|{m} | {n}|~{m}|{m} ^ {n}|{i} == {j}|{i} > 1|np.logical_not({m})|np.isfinite({x})|np.any({m}, axis={ax})|np.all({m}, axis={ax})|{m}[::-1]|np.sign({x}) != 0|np.logical_and({m}, {n})|{m}.T|np.isnan({x})
 """
 STORES = """
 v[0] = np.sum({y})|v[1:] += {y}[:1].sum()|v[...] *= 0.5|v[::-1] = {x} * 2.0|v[::-1] += v|v[idx] = 0.25|v[idx] += 0.5|v[::2] -= 0.5|v[::-2] = v[::2]|v[1:] = v[:-1]|v[:-1] += v[1:] * 0.3|v[-1] = v[0]|v[{at}] = {y}|v[{at}] *= {y}
@@ -277,6 +277,10 @@ class Eager:
         for name, program in [("interpreter", written), ("passes", optimise(written))]:
             flat = evaluate(program, *copied(self.args))
             self.close(name, [flat[0], flat[1:]], "value")
+        if self.has("gradient"):
+            backward = trace(self.derivative("grad", lambda *args: self.f(*args)[0]), *self.args)
+            for name, program in [("tape", backward), ("passes of tape", optimise(backward))]:
+                self.close(name, evaluate(program, *copied(self.args)), "gradient")
 
     def compiled(self, name):
         scalar = lambda f: lambda *args: f(*args)[0]  # noqa: E731

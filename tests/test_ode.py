@@ -263,8 +263,24 @@ def test_tolerance_below_precision_warns():
     "call",
     [
         lambda: solve_ivp(lambda t, u: u[:1], (0, 1), [1.0, 2.0]),
-        lambda: solve_ivp(lambda t, u: u, (1, 1), [1.0]),
+        lambda: solve_ivp(lambda t, u: u[0], (0, 1), [1.0, 2.0]),
+        lambda: solve_ivp(lambda t, u: None, (0, 1), [1.0, 2.0]),
+        lambda: solve_ivp(lambda t, u: 1j * u, (0, 1), [1.0]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [np.nan]),
         lambda: solve_ivp(lambda t, u: u, (0, np.inf), [1.0]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1, 2), [1.0]),
+        lambda: solve_ivp(lambda t, u: u, ("a", "b"), [1.0]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], atol=-1e-3),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], atol=[1e-3, 1e-3]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], max_step=0),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], first_step=-1),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], first_step=5),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], step=0.0),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], tolerance=1e-3),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0, 2.0], events=lambda t, u: u),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], events=lambda t, u: None),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], events=[3]),
+        lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], dense_output=True).sol(np.ones((2, 2))),
         lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], t_eval=[0.5, 2.0]),
         lambda: solve_ivp(lambda t, u: u, (0, 1), [1.0], t_eval=[0.7, 0.5]),
         lambda: solve_ivp(lambda t, u: u, (0, 1), ["one"]),
@@ -295,3 +311,172 @@ def test_hidden_boxes_are_found():
 
     assert abs(derivative(f)(1.0) + np.exp(-1)) < 1e-9
     assert abs(grad(f)(1.0) + np.exp(-1)) < 1e-9
+
+
+def oscillate(t, u, p=1.0):
+    return [u[1], -p * u[0]]
+
+
+SCIPY = [
+    ("RK45", oscillate, (0, 10), [1.0, 0.0], {}),
+    ("RK45", oscillate, (10, 0), [1.0, 0.0], {}),
+    ("RK23", oscillate, (0, 10), [1, 0], {"t_eval": np.linspace(0, 10, 21)}),
+    ("DOP853", oscillate, (0, 10), [1.0, 0.0], {"args": (2.0,)}),
+    ("DOP853", oscillate, [0, 10], (1.0, 0.0), {"args": [2.0], "vectorized": True}),
+    ("Radau", lambda t, u: -50 * (u - np.cos(t)), (0, 3), [0.0], {"jac": lambda t, u: [[-50.0]]}),
+    ("BDF", lambda t, u: -50 * (u - np.cos(t)), (0, 3), [0.0], {"t_eval": [0, 1, 2]}),
+    ("LSODA", lambda t, u: -u[0], (0, 3), [1.0], {"args": None}),
+    ("RK45", lambda t, u: u * (1 - u), np.array([0, 5]), [0.1, 0.2], {"rtol": [1e-6, 1e-8]}),
+    ("RK45", lambda t, u: u * (1 - u), (0, 5), [0.1, 0.2], {"atol": [1e-6, 1e-8]}),
+    ("RK45", lambda t, u: 1j * u, (0, 5), np.array([1.0 + 0j]), {}),
+    ("RK45", lambda t, u: np.zeros_like(u), (0, 5), [1.0], {"first_step": 0.1, "max_step": 0.5}),
+    ("RK45", lambda t, u: -u, (4, 4), [2.0, 3.0], {}),
+    (scipy.integrate.RK45, lambda t, u: np.zeros(0), (0, 1), np.zeros(0), {}),
+]
+
+
+@pytest.mark.parametrize("case", SCIPY)
+def test_arguments_and_results_are_those_of_scipy(case):
+    method, fun, span, y0, options = case
+    options = {"rtol": 1e-7, "atol": 1e-9, "dense_output": True} | options
+    ours, theirs = (f(fun, span, y0, method, **options) for f in (solve_ivp, scipy.integrate.solve_ivp))
+    for name in ("status", "success"):
+        assert ours[name] == theirs[name]
+    for name in ("t_events", "y_events"):
+        assert ours[name] is None and theirs[name] is None
+    assert isinstance(ours.message, str) and ours.nfev >= 1 and ours.nlu >= 0
+    assert ours.y.dtype == theirs.y.dtype and ours.y.shape == (len(y0), len(ours.t))
+    assert np.allclose(ours.t[[0, -1]], theirs.t[[0, -1]])
+    assert np.allclose(ours.y[:, -1], theirs.y[:, -1], atol=2e-5)
+    if "t_eval" in options:
+        assert np.array_equal(ours.t, theirs.t) and np.allclose(ours.y, theirs.y, atol=2e-5)
+    if "max_step" in options:
+        assert np.isclose(ours.t[1], 0.1) and np.diff(ours.t).max() <= 0.5 + 1e-12
+    for t in (span[0], 0.3 * span[0] + 0.7 * span[1], np.linspace(*span, 5), list(span)):
+        a, b = ours.sol(t), theirs.sol(t)
+        assert a.shape == b.shape and np.allclose(a, b, atol=2e-4)
+    assert np.shape(ours.sol(np.zeros(0))) == (len(y0), 0)
+
+
+def test_events_like_scipy():
+    half, down, up = (lambda t, u: u[0] - 0.5 for _ in range(3))
+    down.direction, up.direction = -1, 1
+    for span in ((0, 10), (10, 0)):
+        found = [
+            f(oscillate, span, [1.0, 0.0], "DOP853", events=[half, down, up], rtol=1e-9, atol=1e-11)
+            for f in (solve_ivp, scipy.integrate.solve_ivp)
+        ]
+        for ours, theirs in zip(found[0].t_events, found[1].t_events):
+            assert np.allclose(ours, theirs, atol=1e-7)
+        for ours, theirs in zip(found[0].y_events, found[1].y_events):
+            assert np.allclose(ours, theirs, atol=1e-7)
+    half.terminal = 2
+    times = np.linspace(0, 10, 21)
+    options = {"events": half, "rtol": 1e-9, "atol": 1e-11, "dense_output": True}
+    ours, theirs = (f(oscillate, (0, 10), [1.0, 0.0], "DOP853", times, **options) for f in (solve_ivp, scipy.integrate.solve_ivp))  # fmt: skip
+    assert ours.status == theirs.status == 1 and np.array_equal(ours.t, theirs.t)
+    assert np.allclose(ours.sol(ours.t), ours.y, atol=1e-7) and np.allclose(ours.y, theirs.y, atol=1e-7)
+    never = solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=lambda t, u: u[0] - 5)
+    assert never.t_events[0].shape == (0,) and never.y_events[0].shape == (0, 2) and never.status == 0
+    assert solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=[]).t_events == []
+
+
+def test_dense_output_ends_where_the_solution_ends():
+    s = solve_ivp(lambda t, u: np.stack([u[1], -9.81]), (0.0, 9.0), [1.0, 2.0], events=ground, dense_output=True)
+    assert s.status == 1 and np.allclose(s.sol(s.t[-1]), s.last, atol=1e-14)
+    with_times = solve_ivp(oscillate, (0, 10), [1.0, 0.0], t_eval=[0.5, 9.0], dense_output=True, **TIGHT)
+    assert np.allclose(with_times.sol(np.linspace(0, 10, 9))[0], np.cos(np.linspace(0, 10, 9)), atol=1e-6)
+
+
+def test_an_interval_without_length():
+    s = solve_ivp(lambda t, u: -u, (4.0, 4.0), [2.0], t_eval=[4.0], dense_output=True)
+    assert s.success and np.array_equal(s.y, [[2.0]]) and np.array_equal(s.sol([4, 5]), [[2.0, 2.0]])
+    end = lambda t: solve_ivp(lambda t, u: -u, (4.0, t), np.array([2.0])).last[0]  # noqa: E731
+    assert derivative(end)(4.0) == -2 and grad(end)(4.0) == -2
+    assert jit(end)(4.0) == 2 and np.isclose(jit(derivative(end))(4.0), -2)
+
+
+def test_an_event_may_raise():
+    def g(t, u):
+        if t > 0.5:
+            raise RuntimeError("no event here")
+        return u[0] - 0.9
+
+    s = solve_ivp(lambda t, u: -u, (0, 1), [1.0], events=g, max_step=0.1)
+    assert s.status == -3 and "no event here" in s.message and len(s.t) > 3 and len(s.t_events[0]) == 1
+    f = lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), events=g, max_step=0.1).last[0]  # noqa: E731
+    assert np.isclose(grad(f)(1.0), -s.t[-1] * np.exp(-s.t[-1]), rtol=1e-4)
+
+
+def test_fixed_steps_stop_at_numbers_that_are_none():
+    s = solve_ivp(lambda t, u: -u if t < 0.5 else u * np.nan, (0, 1), [1.0], "rk4", step=0.1)
+    assert s.status == -4 and 0.3 < s.t[-1] < 0.65 and np.all(np.isfinite(s.y))
+
+
+def test_a_state_is_not_written_to():
+    def rate(t, u):
+        u *= -1
+        return u
+
+    with pytest.raises(ValueError, match="read-only"):
+        solve_ivp(rate, (0, 1), [1.0])
+    first = np.ones(2)
+    s = solve_ivp(lambda t, u: -u, (0, 1), first)
+    first[0] = s.last[0] = 3.0
+
+
+def test_zero_tolerances():
+    with pytest.warns(RuntimeWarning, match="rtol"):
+        s = solve_ivp(oscillate, (0, 1), [1.0, 0.0], rtol=0, atol=0)
+    assert s.success and np.allclose(s.last, [np.cos(1), -np.sin(1)], atol=1e-12)
+
+
+def test_the_status_in_a_program():
+    nan = jit(lambda u: solve_ivp(lambda t, u: np.where(t < 0.5, -u, u * np.nan), (0, 1), u).status)
+    blown = jit(lambda u: solve_ivp(lambda t, u: u**2, (0, 2), u, max_steps=500).status)
+    few = jit(lambda u: solve_ivp(lambda t, u: np.cos(99 * t) * u, (0, 9), u, max_steps=50).status)
+    assert [f(np.ones(1)) for f in (nan, blown, few)] == [-4, -1, -2]
+
+
+@pytest.mark.parametrize("method", ["tsit5", "verner7", "auto"])
+def test_dense_output_in_a_program(method):
+    def f(p, t):
+        options = {"rtol": 1e-6, "atol": 1e-8, "max_steps": 300}
+        s = solve_ivp(oscillate, (0.0, 10.0), np.array([1.0, 0.0]), method, dense_output=True, args=(p,), **options)
+        return s.sol(t)[0]
+
+    times = np.linspace(0, 10, 7)
+    assert np.allclose(jit(f)(1.0, times), f(1.0, times), atol=1e-7)
+    assert np.allclose(jit(derivative(lambda t: f(1.0, t)))(3.3), -np.sin(3.3), atol=1e-4)
+    slope = jit(derivative(f))(1.0, times)
+    assert np.allclose(slope, derivative(f)(1.0, times), atol=1e-6)
+    if method == "tsit5":
+        total = lambda p: np.sum(f(p, times) ** 2)  # noqa: E731
+        assert np.isclose(jit(grad(total))(1.0), 2 * f(1.0, times) @ slope, rtol=1e-6)
+
+
+def test_events_in_a_program_warn():
+    f = jit(lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), events=lambda t, u: u[0] - 0.5).t_events[0])
+    with pytest.warns(RuntimeWarning, match="t_eval"):
+        assert np.allclose(f(1.0), np.log(2), atol=1e-4)
+
+
+def test_errors_are_reported():
+    s = solve_ivp(oscillate, (0, 10), [1.0, 0.0], rtol=1e-6, atol=1e-8)
+    off = np.abs(s.last - [np.cos(10), -np.sin(10)])
+    assert np.all(s.error < 1e-3) and np.all(off < s.error)
+    assert "the estimates of all steps" in str(s.explain()) and "slopes" in str(s.explain())
+    assert solve_ivp(oscillate, (0, 1), [1.0, 0.0], "taylor").error is None
+
+
+def test_reverse_remembers_few_states():
+    import tracemalloc
+
+    n, steps = 2000, 2500
+    first = np.linspace(0, 1, n)
+    f = lambda p: np.sum(solve_ivp(lambda t, u: -p * u, (0, 1), first, "euler", step=1 / steps).last)  # noqa: E731
+    tracemalloc.start()
+    g = grad(f)(1.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.isclose(g, -np.exp(-1) * first.sum(), rtol=1e-2) and peak / first.nbytes < 3 * steps**0.5

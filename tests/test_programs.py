@@ -345,3 +345,35 @@ def test_reshaped_arguments_of_any_order(lay):
         compiled(np.ones((3, 2)))
         x, y = (lay(np.arange(6.0).reshape(2, 3)) for _ in range(2))
         assert np.array_equal(compiled(x), h(y)) and np.array_equal(x, y)
+
+
+def test_stored_values_with_more_axes():
+    "NumPy strips leading axes of one element from what is stored; so do programs"
+
+    def f(x, y):
+        v = np.zeros_like(y)
+        v[::-1] = x[:, None] * 2.0
+        v[:1] += np.zeros_like(y)[::-1]
+        return np.sum(np.sin(v) * y)
+
+    x, y = np.array([0.3]), np.array([0.7, 0.2])[:1]
+    wanted = value_and_grad(f, (0, 1))(x, y)
+    for g in (trace(value_and_grad(f, (0, 1)), x, y), jit(value_and_grad(f, (0, 1)))):
+        value, slopes = g(x, y)
+        assert np.allclose(value, f(x, y)) and np.allclose(wanted[0], value)
+        assert all(np.allclose(p, q) for p, q in zip(slopes, wanted[1]))
+
+
+def test_a_copy_of_a_buffer_takes_in_what_the_buffer_takes_in():
+    "also where what it holds so far belongs to an outer transformation"
+
+    def f(x):
+        v = np.zeros_like(x)
+        v[x > 0] = 0.25
+        w = v.copy()
+        w[1:] += x[:1]
+        return np.sum(w * w) + np.sum(v)
+
+    x = np.array([0.5, -1.0, 2.0])
+    assert np.allclose(trace(grad(f), x)(x), grad(f)(x))
+    assert np.allclose(jit(grad(f))(x), grad(f)(x))

@@ -1,0 +1,168 @@
+"""Fits: certified numbers, intervals, bad input."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from notebook import NOTEBOOKS
+from scipy import optimize
+
+from litad import LitadError
+from litad.fit import FitError, curve_fit, fit
+from litad.intervals import propagate
+
+exp, cos, sin, pi = np.exp, np.cos, np.sin, np.pi
+PROBLEMS = json.loads((NOTEBOOKS / "data" / "nist_strd.json").read_text())["datasets"]
+MODELS = {
+    "Misra1a": lambda x, b1, b2: b1 * (1 - exp(-b2 * x)),
+    "Lanczos3": lambda x, a, b, c, d, e, f: a * exp(-b * x) + c * exp(-d * x) + e * exp(-f * x),
+    "ENSO": lambda x, a, b, c, d, e, f, g, h, i: (
+        a
+        + b * cos(2 * pi * x / 12)
+        + c * sin(2 * pi * x / 12)
+        + e * cos(2 * pi * x / d)
+        + f * sin(2 * pi * x / d)
+        + h * cos(2 * pi * x / g)
+        + i * sin(2 * pi * x / g)
+    ),
+    "Thurber": lambda x, a, b, c, d, e, f, g: (
+        (a + b * x + c * x**2 + d * x**3) / (1 + e * x + f * x**2 + g * x**3)
+    ),
+    "MGH10": lambda x, a, b, c: a * exp(b / (x + c)),
+    "Bennett5": lambda x, a, b, c: a * (b + x) ** (-1 / c),
+}
+X = np.arange(0, 9.6, 0.5)
+NOISY = 5 * exp(-0.4 * X) + 0.1 * np.random.default_rng(1).standard_normal(len(X))
+
+
+def decay(x, size, rate):
+    return size * np.exp(-rate * x)
+
+
+@pytest.mark.parametrize("start", ["start1", "start2"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_certified_numbers(name, start):
+    problem = PROBLEMS[name]
+    found = curve_fit(MODELS[name], np.array(problem["x"]), np.array(problem["y"]), problem[start])
+    assert np.allclose(found.popt, problem["certified"], rtol=1e-9, atol=0)
+    assert np.allclose(found.stderr, problem["stderr"], rtol=1e-8, atol=0)
+    assert np.isclose(found.rss, problem["rss"], rtol=1e-9, atol=0)
+
+
+def test_decay_without_noise():
+    found = curve_fit(decay, X, decay(X, 5, 0.4), (4, 0.3))
+    assert np.allclose(found.popt, [5, 0.4], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sigma": 0.1 + 0.01 * X},
+        {"sigma": 0.1 + 0.01 * X, "absolute_sigma": True},
+        {"sigma": np.diag(0.01 + 0.01 * X) + 0.002},
+    ],
+)
+def test_agrees_with_scipy(options):
+    popt, pcov = curve_fit(decay, X, NOISY, (4, 0.3), **options)
+    theirs = optimize.curve_fit(decay, X, NOISY, (4, 0.3), **options)
+    assert np.allclose(popt, theirs[0], rtol=1e-5) and np.allclose(pcov, theirs[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["soft_l1", "huber", "cauchy", "arctan"])
+def test_robust_losses(loss):
+    spoiled = NOISY.copy()
+    spoiled[5] += 4
+    found = curve_fit(decay, X, spoiled, (4, 0.3), loss=loss, f_scale=0.1)
+    theirs = optimize.curve_fit(decay, X, spoiled, (4, 0.3), loss=loss, f_scale=0.1, method="trf")
+    assert np.allclose(found.popt, theirs[0], rtol=1e-3) and np.all(np.isfinite(found.stderr))
+
+
+def test_large_fit_through_a_sample():
+    x = np.linspace(0, 10, 10_000)
+    y = decay(x, 3, 0.6) + 0.1 * np.random.default_rng(2).standard_normal(len(x))
+    popt, pcov = curve_fit(decay, x, y, (1, 1))
+    theirs = optimize.curve_fit(decay, x, y, (1, 1), ftol=1e-14, xtol=1e-14)
+    assert np.allclose(popt, theirs[0], rtol=1e-7) and np.allclose(pcov, theirs[1], rtol=1e-5)
+    assert np.allclose(curve_fit(decay, x, y, (1, 1), jit=True).popt, popt, rtol=1e-10)
+
+
+def test_bounds_hold():
+    found = curve_fit(decay, X, NOISY, (4, 0.6), bounds=([0, 0.5], [10, 2]))
+    assert (
+        found.params["rate"] == 0.5
+        and found.stderr[1] == 0
+        and any("bound" in s for s in found.notes)
+    )
+    inside = curve_fit(decay, X, NOISY, (4, 0.6), bounds=([0, 0], [10, 2]))
+    assert np.allclose(inside.popt, curve_fit(decay, X, NOISY).popt, rtol=1e-9)
+
+
+def test_masks_and_nan_policy():
+    spoiled = NOISY.copy()
+    spoiled[3] = np.nan
+    masked = curve_fit(decay, X, spoiled, mask=np.isfinite(spoiled))
+    omitted = curve_fit(decay, X, spoiled, nan_policy="omit")
+    arrays = curve_fit(decay, X, np.ma.masked_invalid(spoiled))
+    apart = curve_fit(decay, np.delete(X, 3), np.delete(NOISY, 3))
+    for found in (masked, omitted, arrays):
+        assert np.allclose(found.popt, apart.popt, rtol=1e-12) and found.size == len(X) - 1
+
+
+def test_unidentifiable_parameters_are_named():
+    found = curve_fit(lambda x, a, b, rate: a * b * exp(-rate * x), X, NOISY, (2.0, 2.0, 0.5))
+    assert np.isinf(found.stderr[:2]).all() and np.isfinite(found.stderr[2])
+    assert "a, b" in found.notes[0] and "moving along" in found.notes[0]
+    unused = curve_fit(lambda x, a, b: a + 0 * b * x, X, NOISY)
+    assert np.isinf(unused.stderr[1]) and np.isfinite(unused.stderr[0])
+
+
+def test_intervals_and_quality():
+    found = curve_fit(decay, X, NOISY)
+    (low, high), (below, above) = found.interval("rate"), found.interval("rate", kind="profile")
+    assert np.allclose([low, high], [below, above], rtol=5e-3)
+    assert 0.9 < found.r2 < 1 and found.bic > found.aic and len(found.interval()) == 2
+    value, error = propagate(lambda p: np.log(2) / p[1], found)
+    assert np.isclose(value, np.log(2) / found.popt[1]) and error > 0
+    assert "rate" in repr(found) and "text/markdown" in found._repr_mimebundle_()
+
+
+def test_differential_equation():
+    t = np.linspace(0, 4, 12)
+    y = 3 * exp(-0.8 * t)
+    found = fit(lambda t, y, rate: -rate * y, t, y, {"rate": 0.5})
+    assert np.allclose(found.popt, [0.8, 3.0], rtol=1e-5)
+
+
+BAD = {
+    "fewer points": lambda: curve_fit(decay, X[:1], NOISY[:1]),
+    "not finite everywhere": lambda: curve_fit(decay, X, np.where(X > 3, np.nan, NOISY)),
+    "xdata is not finite": lambda: curve_fit(decay, np.where(X > 3, np.inf, X), NOISY),
+    "must be positive": lambda: curve_fit(decay, X, NOISY, sigma=np.where(X > 3, 0.0, 1.0)),
+    "sigma must be": lambda: curve_fit(decay, X, NOISY, sigma=-np.ones(len(X))),
+    "outside of the bounds": lambda: curve_fit(decay, X, NOISY, (5, 9), bounds=(0, 8)),
+    "number for each point": lambda: curve_fit(lambda x, a: a * x[:-1], X, NOISY),
+    "not finite at the start": lambda: curve_fit(lambda x, a: np.log(-a) * x, X, NOISY),
+    "knows no bounds": lambda: curve_fit(decay, X, NOISY, bounds=(0, 8), method="lm"),
+    "p0 has another length": lambda: curve_fit(decay, X, NOISY, (1, 2, 3)),
+    "does not say how many": lambda: curve_fit(lambda x, *p: x, X, NOISY),
+    "no parameter of this name": lambda: curve_fit(decay, X, NOISY).interval("speed"),
+    "another length than the data": lambda: curve_fit(decay, X, NOISY, sigma=np.ones(3)),
+    "no covariance": lambda: curve_fit(decay, X, NOISY, sigma=-np.eye(len(X))),
+    "does not know an option": lambda: curve_fit(decay, X, NOISY, colour="red"),
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_refused_in_words(words):
+    with pytest.raises(LitadError, match=words):
+        BAD[words]()
+
+
+def test_a_stopped_search_keeps_its_best():
+    seen = []
+    found = curve_fit(decay, X, NOISY, callback=lambda p, rss: seen.append(rss) or len(seen) == 2)
+    assert not found.success and "stopped" in found.message
+    assert issubclass(FitError, RuntimeError)

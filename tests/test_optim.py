@@ -1,0 +1,93 @@
+"""Minima, roots and least squares: exact slopes in, derivatives of the answer out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from laws import check_first, check_second
+
+from litad import LitadError, grad, jacfwd
+from litad.optim import least_squares, minimize, root
+
+A = np.array([1.0, -0.5])
+TIMES = np.linspace(0, 3, 9)
+
+
+def bowl(x, a):
+    return np.sum((x - a) ** 4) + np.sum((x - a) ** 2) + x[0] * x[1]
+
+
+def decay(p, y):
+    return p[0] * np.exp(-p[1] * TIMES) - y
+
+
+CALLS = {
+    "minimize": lambda a: minimize(bowl, np.zeros(2), (a,)).x,
+    "root": lambda a: root(lambda x, a: x**3 + x - a * x[::-1] - 1, np.ones(2), (a,)).x,
+    "least_squares": lambda a: (
+        least_squares(decay, np.ones(2), args=(2 * np.exp(-TIMES) + a[0] * TIMES / 9 + a[1],)).x
+    ),
+    "cauchy": lambda a: (
+        least_squares(
+            decay, np.ones(2), args=(2 * np.exp(-TIMES) + a[0] * TIMES / 9 + a[1],), loss="soft_l1"
+        ).x
+    ),
+    "bound": lambda a: minimize(bowl, np.ones(2) * 3, (a,), bounds=[(2.0, None), (None, None)]).x,
+    "constraint": lambda a: (
+        minimize(
+            bowl, np.ones(2), (a,), constraints={"type": "eq", "fun": lambda v: v[0] + v[1] - 1}
+        ).x
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_first_order(name):
+    check_first(CALLS[name], [A], np.random.default_rng(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["minimize", "root", "least_squares"])
+def test_second_order(name):
+    check_second(CALLS[name], [A], np.random.default_rng(2), agree=1e-8, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "BFGS",
+        "L-BFGS-B",
+        "Newton-CG",
+        "trust-ncg",
+        "trust-exact",
+        "trust-krylov",
+        "SLSQP",
+        "Nelder-Mead",
+        "Powell",
+        "CG",
+        "TNC",
+        "dogleg",
+    ],
+)
+def test_methods(method):
+    f = lambda x: np.sum((x - A) ** 2) + np.sum(np.exp(x))  # noqa: E731
+    found = minimize(f, np.zeros(2), method=method)
+    assert np.allclose(grad(f)(found.x), 0, atol=1e-10)
+
+
+def test_containers_and_compiled():
+    f = lambda p: (p["a"] - 1) ** 2 + np.sum((p["b"] - 2) ** 2)  # noqa: E731
+    for compiled in (False, True):
+        found = minimize(f, {"a": 0.0, "b": np.zeros(3)}, jit=compiled).x
+        assert type(found["a"]) is float and np.allclose(found["b"], 2)
+
+
+def test_sparse_root():
+    f = lambda u: np.concatenate([u[:1], u[2:] - 2 * u[1:-1] + u[:-2] + 0.01, u[-1:]])  # noqa: E731
+    assert np.allclose(root(f, np.ones(30), sparse=True).x, root(f, np.ones(30)).x, atol=1e-12)
+
+
+def test_refusals():
+    with pytest.raises(LitadError, match="no loss of this name"):
+        least_squares(decay, np.ones(2), args=(TIMES,), loss="l1")
+    with pytest.raises(LitadError, match="found no solution"):
+        jacfwd(lambda a: root(lambda x, a: x**2 + a, 1.0, a).x)(1.0)
