@@ -42,9 +42,8 @@ def compare(name, x, y, start, repeats):
     slow = times["SciPy, differences"]
     for way, seconds in times.items():
         off = np.max(np.abs(found[way] / found["litad"] - 1))
-        print(
-            f"{name:6} {way:20} {1e3 * seconds:9.2f} ms  {slow / seconds:6.1f} x  differs by {off:.0e}"
-        )
+        cost = f"{1e3 * seconds:9.2f} ms  {slow / seconds:6.1f} x"
+        print(f"{name:6} {way:20} {cost}  differs by {off:.0e}")
 
 
 def main() -> int:

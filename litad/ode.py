@@ -507,7 +507,7 @@ def segment(problem: Problem, under: Boxed, plan: Schedule, y: Any, a: Any, b: A
     remember = not under.reverse or problem.adjoint == "direct" or bool(under.hidden)
     slim = problem._replace(y0=None, t_eval=None, events=(), control=Control())
     if under.traced:
-        return _traced_segment(slim, problem.control.most, plan, y, a, b, remember)
+        return _traced_segment(slim, problem.control.most, plan, y, a, b, remember, under.levels)
     found = Found(plan, remember)
     return in_blocks(slim, found, y, a, b, 0 if remember else 2 if b - a > 100 else 1)
 
@@ -533,13 +533,19 @@ def in_blocks(problem: Problem, found: Found, y: Any, first: int, last: int, lev
 
 # %% ../nbs/73_ode.ipynb #673362c9
 def _traced_segment(
-    problem: Problem, most: int, plan: Schedule, y: Any, a: Any, b: Any, remember: bool
+    problem: Problem, most: int, plan: Schedule, y: Any, a: Any, b: Any, remember: bool, levels: int
 ) -> Any:
     size = math.isqrt(most) + 1
 
+    one = lambda k, y: replayed_step(problem, y, *[np.take(x, k) for x in plan[:3]])  # noqa: E731
     if remember:
-        one = lambda k, y: replayed_step(problem, y, *[np.take(x, k) for x in plan[:3]])  # noqa: E731
         return fori_loop(a, b, one, y, max_steps=most)
+    if levels > 1:
+        some = lambda k, y: fori_loop(k, np.minimum(k + size, b), one, y, max_steps=size)  # noqa: E731
+        blocks = (b - a + size - 1) // size
+        return fori_loop(
+            0, blocks, lambda k, y: checkpoint(some)(a + k * size, y), y, max_steps=size
+        )
 
     leaves, rebuild = opened((problem.fun, problem.args))
     moving = [k for k, x in enumerate(leaves) if isinstance(x, Box) and x.dtype.kind in "fc"]

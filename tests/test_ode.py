@@ -11,6 +11,7 @@ import scipy.integrate
 
 from litad import LitadError, derivative, grad, hessian, jacfwd, jacrev, jit, value_and_grad
 from litad.ode import METHODS, odeint, solve_ivp
+from litad.program import trace
 from litad.sensitivities import last_by_adjoint
 from litad.tableaux import DORMAND_PRINCE, KVAERNO5, RODAS5P, TSITOURAS, VERNER, order_of
 
@@ -117,7 +118,9 @@ def test_sensitivities():
 
 def test_many_parameters():
     weights = np.random.default_rng(0).normal(size=(11, 11)) / 4
-    f = lambda w: np.sum(solve_ivp(lambda t, u, w: np.tanh(w @ u), (0, 1), np.ones(11), args=(w,)).last)  # noqa: E731
+    f = lambda w: np.sum(
+        solve_ivp(lambda t, u, w: np.tanh(w @ u), (0, 1), np.ones(11), args=(w,)).last
+    )  # noqa: E731
     assert np.allclose(grad(f)(weights), jacfwd(f)(weights), rtol=1e-8)
     assert np.allclose(jit(grad(f))(weights), grad(f)(weights), rtol=1e-8)
 
@@ -196,7 +199,9 @@ def test_events_are_counted_and_differentiate():
 
     def times(w):
         rate = lambda t, u, w: np.stack([u[1], -w * w * u[0]])  # noqa: E731
-        return solve_ivp(rate, (0, 10), np.array([1.0, 0.0]), events=crossing, args=(w,), **TIGHT).t_events[0]
+        return solve_ivp(
+            rate, (0, 10), np.array([1.0, 0.0]), events=crossing, args=(w,), **TIGHT
+        ).t_events[0]
 
     want = (np.arange(3) + 0.5) * np.pi
     assert np.allclose(times(1.0), want, atol=1e-7)
@@ -211,7 +216,9 @@ def test_stiff_problems():
 
     want = [2.08334015e-08, 8.33336077e-14, 9.99999979e-01]
     for method in ("rodas5p", "kvaerno5", "auto"):
-        f = jit(lambda y, m=method: solve_ivp(robertson, (0, 1e11), y, m, rtol=1e-7, atol=1e-12).last)
+        f = jit(
+            lambda y, m=method: solve_ivp(robertson, (0, 1e11), y, m, rtol=1e-7, atol=1e-12).last
+        )
         assert np.allclose(f(np.array([1.0, 0.0, 0.0])), want, rtol=1e-3), method
 
 
@@ -307,7 +314,9 @@ def test_hidden_boxes_are_found():
 
     def f(p):
         model.p = p
-        return solve_ivp(lambda t, u: -model.p * u, (0, 1), np.ones(1), rtol=1e-10, atol=1e-12).last[0]
+        return solve_ivp(
+            lambda t, u: -model.p * u, (0, 1), np.ones(1), rtol=1e-10, atol=1e-12
+        ).last[0]
 
     assert abs(derivative(f)(1.0) + np.exp(-1)) < 1e-9
     assert abs(grad(f)(1.0) + np.exp(-1)) < 1e-9
@@ -339,7 +348,9 @@ SCIPY = [
 def test_arguments_and_results_are_those_of_scipy(case):
     method, fun, span, y0, options = case
     options = {"rtol": 1e-7, "atol": 1e-9, "dense_output": True} | options
-    ours, theirs = (f(fun, span, y0, method, **options) for f in (solve_ivp, scipy.integrate.solve_ivp))
+    ours, theirs = (
+        f(fun, span, y0, method, **options) for f in (solve_ivp, scipy.integrate.solve_ivp)
+    )
     for name in ("status", "success"):
         assert ours[name] == theirs[name]
     for name in ("t_events", "y_events"):
@@ -375,22 +386,38 @@ def test_events_like_scipy():
     options = {"events": half, "rtol": 1e-9, "atol": 1e-11, "dense_output": True}
     ours, theirs = (f(oscillate, (0, 10), [1.0, 0.0], "DOP853", times, **options) for f in (solve_ivp, scipy.integrate.solve_ivp))  # fmt: skip
     assert ours.status == theirs.status == 1 and np.array_equal(ours.t, theirs.t)
-    assert np.allclose(ours.sol(ours.t), ours.y, atol=1e-7) and np.allclose(ours.y, theirs.y, atol=1e-7)
+    assert np.allclose(ours.sol(ours.t), ours.y, atol=1e-7) and np.allclose(
+        ours.y, theirs.y, atol=1e-7
+    )
     never = solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=lambda t, u: u[0] - 5)
-    assert never.t_events[0].shape == (0,) and never.y_events[0].shape == (0, 2) and never.status == 0
+    assert (
+        never.t_events[0].shape == (0,) and never.y_events[0].shape == (0, 2) and never.status == 0
+    )
     assert solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=[]).t_events == []
 
 
 def test_dense_output_ends_where_the_solution_ends():
-    s = solve_ivp(lambda t, u: np.stack([u[1], -9.81]), (0.0, 9.0), [1.0, 2.0], events=ground, dense_output=True)
+    s = solve_ivp(
+        lambda t, u: np.stack([u[1], -9.81]),
+        (0.0, 9.0),
+        [1.0, 2.0],
+        events=ground,
+        dense_output=True,
+    )
     assert s.status == 1 and np.allclose(s.sol(s.t[-1]), s.last, atol=1e-14)
-    with_times = solve_ivp(oscillate, (0, 10), [1.0, 0.0], t_eval=[0.5, 9.0], dense_output=True, **TIGHT)
-    assert np.allclose(with_times.sol(np.linspace(0, 10, 9))[0], np.cos(np.linspace(0, 10, 9)), atol=1e-6)
+    with_times = solve_ivp(
+        oscillate, (0, 10), [1.0, 0.0], t_eval=[0.5, 9.0], dense_output=True, **TIGHT
+    )
+    assert np.allclose(
+        with_times.sol(np.linspace(0, 10, 9))[0], np.cos(np.linspace(0, 10, 9)), atol=1e-6
+    )
 
 
 def test_an_interval_without_length():
     s = solve_ivp(lambda t, u: -u, (4.0, 4.0), [2.0], t_eval=[4.0], dense_output=True)
-    assert s.success and np.array_equal(s.y, [[2.0]]) and np.array_equal(s.sol([4, 5]), [[2.0, 2.0]])
+    assert (
+        s.success and np.array_equal(s.y, [[2.0]]) and np.array_equal(s.sol([4, 5]), [[2.0, 2.0]])
+    )
     end = lambda t: solve_ivp(lambda t, u: -u, (4.0, t), np.array([2.0])).last[0]  # noqa: E731
     assert derivative(end)(4.0) == -2 and grad(end)(4.0) == -2
     assert jit(end)(4.0) == 2 and np.isclose(jit(derivative(end))(4.0), -2)
@@ -403,7 +430,9 @@ def test_an_event_may_raise():
         return u[0] - 0.9
 
     s = solve_ivp(lambda t, u: -u, (0, 1), [1.0], events=g, max_step=0.1)
-    assert s.status == -3 and "no event here" in s.message and len(s.t) > 3 and len(s.t_events[0]) == 1
+    assert (
+        s.status == -3 and "no event here" in s.message and len(s.t) > 3 and len(s.t_events[0]) == 1
+    )
     f = lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), events=g, max_step=0.1).last[0]  # noqa: E731
     assert np.isclose(grad(f)(1.0), -s.t[-1] * np.exp(-s.t[-1]), rtol=1e-4)
 
@@ -442,7 +471,15 @@ def test_the_status_in_a_program():
 def test_dense_output_in_a_program(method):
     def f(p, t):
         options = {"rtol": 1e-6, "atol": 1e-8, "max_steps": 300}
-        s = solve_ivp(oscillate, (0.0, 10.0), np.array([1.0, 0.0]), method, dense_output=True, args=(p,), **options)
+        s = solve_ivp(
+            oscillate,
+            (0.0, 10.0),
+            np.array([1.0, 0.0]),
+            method,
+            dense_output=True,
+            args=(p,),
+            **options,
+        )
         return s.sol(t)[0]
 
     times = np.linspace(0, 10, 7)
@@ -456,7 +493,11 @@ def test_dense_output_in_a_program(method):
 
 
 def test_events_in_a_program_warn():
-    f = jit(lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), events=lambda t, u: u[0] - 0.5).t_events[0])
+    f = jit(
+        lambda p: solve_ivp(
+            lambda t, u: -p * u, (0, 1), np.ones(1), events=lambda t, u: u[0] - 0.5
+        ).t_events[0]
+    )
     with pytest.warns(RuntimeWarning, match="t_eval"):
         assert np.allclose(f(1.0), np.log(2), atol=1e-4)
 
@@ -472,11 +513,25 @@ def test_errors_are_reported():
 def test_reverse_remembers_few_states():
     import tracemalloc
 
-    n, steps = 2000, 2500
+    n, steps = 4000, 1000
     first = np.linspace(0, 1, n)
-    f = lambda p: np.sum(solve_ivp(lambda t, u: -p * u, (0, 1), first, "euler", step=1 / steps).last)  # noqa: E731
+    f = lambda p: np.sum(
+        solve_ivp(lambda t, u: -p * u, (0, 1), first, "euler", step=1 / steps).last
+    )  # noqa: E731
     tracemalloc.start()
     g = grad(f)(1.0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert np.isclose(g, -np.exp(-1) * first.sum(), rtol=1e-2) and peak / first.nbytes < 3 * steps**0.5
+    assert (
+        np.isclose(g, -np.exp(-1) * first.sum(), rtol=1e-2) and peak / first.nbytes < 3 * steps**0.5
+    )
+
+
+def test_blocks_in_a_program():
+    f = lambda p: last(p, rtol=1e-6, atol=1e-8, max_steps=400)[0]  # noqa: E731
+    program = trace(grad(f), P)
+    blocks = [e for e in program.equations if [v.shape for v in e.outputs] == [(2,), (21, 2)]]
+    assert len(blocks) == 1
+    assert not any([v.shape == (21, 21) for e in program.equations for v in e.outputs])
+    assert np.allclose(jit(grad(f))(P), grad(f)(P), rtol=1e-9)
+    assert np.allclose(jit(hessian(f))(P), hessian(f)(P), rtol=1e-9)
