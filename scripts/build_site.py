@@ -53,7 +53,7 @@ def render() -> None:
 
 
 def drop_numbers() -> None:
-    """Name pages as nbdev's links do, without the chapter's number: 03_ops.html -> ops.html."""
+    """Name pages as nbdev's links do, without the chapter's number: 003_ops.html -> ops.html."""
     renamed = {}
     for path in SITE.rglob("*.html"):
         name = re.sub(r"^\d+[a-zA-Z0-9]*_", "", path.name)

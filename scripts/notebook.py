@@ -1,8 +1,8 @@
 """Format, export, execute and clean notebooks: the one way outputs enter the repository.
 
-python scripts/notebook.py nbs/03_ops.ipynb           # export, execute in place, clean
-python scripts/notebook.py --to-text nbs/03_ops.ipynb # -> .scratch/03_ops.py, to edit as text
-python scripts/notebook.py .scratch/03_ops.py         # -> nbs/03_ops.ipynb, then as above
+python scripts/notebook.py nbs/003_ops.ipynb           # export, execute in place, clean
+python scripts/notebook.py --to-text nbs/003_ops.ipynb # -> .scratch/003_ops.py, to edit as text
+python scripts/notebook.py .scratch/003_ops.py         # -> nbs/003_ops.ipynb, then as above
 python scripts/notebook.py --all
 """
 
