@@ -17,7 +17,11 @@ pytestmark = [
 ]
 
 
-SORTED = [c for c in test_laws.CALLS["containers of boxes"] if {"sorted", "max"} & set(c.__code__.co_names)]
+SORTED = [
+    c
+    for c in test_laws.CALLS["containers of boxes"]
+    if {"sorted", "max"} & set(c.__code__.co_names)
+]
 
 
 cases = pytest.mark.parametrize(
