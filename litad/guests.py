@@ -874,4 +874,9 @@ def _taken_in(self: Guest, g: Any) -> Any:
     return self.library.array(g, self.array) if self.adopted else g
 
 
-Guest.handed_to, Guest.taken_in = _handed_to, _taken_in
+def _beside(self: Guest, g: Any) -> Any:
+    "Numbers of NumPy's as they meet this array: beside a plan, a plan."
+    return Guest(self.library.array(g, self.array), self.library) if self.library.lazy else g
+
+
+Guest.handed_to, Guest.taken_in, Guest.beside = _handed_to, _taken_in, _beside

@@ -127,11 +127,29 @@ def outlined(
     parameters = [f"{kind}{noalias * (kind == 'ptr')} {r}" for r, kind in free.items()]
     whole = ", ".join([*parameters, "i64 %low", "i64 %high", "i64 %chunk"])
     head = f"define internal void @{name}.chunk({whole}) alwaysinline nounwind {{"
-    body = [head, "entry:", *slots, *lines, "  ret void", "}"]
+    own, told = _own_status("%status" in free)
+    body = [
+        head.replace("%status", "%status.all"),
+        "entry:",
+        *own,
+        *slots,
+        *lines,
+        *told,
+        "  ret void",
+        "}",
+    ]
     text = "\n".join([*body, *worker_text(name, chunks, free)])
     frame = f"%frame.{name.rsplit('.', 1)[-1]}"
     room = f"  {frame} = alloca [{FRAME + SPACE * len(free)} x i8], align 64"
     return Shared(text, room, call_text(name, chunks, free, frame, threads))
+
+
+def _own_status(needed: bool) -> tuple[list, list]:
+    "A chunk notes an index out of bounds for itself, and tells the call once: two threads that noted it together could lose it."
+    own = ["  %status = alloca i32", "  store i32 0, ptr %status"]
+    told = ["  %status.mine = load i32, ptr %status"]
+    told += ["  %status.was = atomicrmw or ptr %status.all, i32 %status.mine acq_rel"]
+    return (own, told) if needed else ([], [])
 
 
 def worker_text(name: str, chunks: Chunks, free: dict) -> list[str]:
