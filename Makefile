@@ -15,15 +15,16 @@ test: $(READY)  ## run every notebook and every test (ARGS="-k core" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --notebook-dir=nbs
+	@$(BIN)/jupyter lab --notebook-dir=nbs $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 site: $(READY)  ## build the book as a website in _docs/
 	@$(BIN)/python scripts/build_site.py
 
-lint: $(READY)  ## check style in the notebooks and the scripts
+lint: $(READY)  ## check style in the notebooks and the scripts, and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check scripts tests setup.py $(wildcard bench)
 	@$(BIN)/python scripts/notebook.py --check --all
+	@$(BIN)/mypy
 
 export: $(READY)  ## write litad/ from the notebooks
 	@env -u IN_TEST $(BIN)/nbdev_export
@@ -32,10 +33,10 @@ bench: $(READY)  ## measure against other packages
 	@if [ -f bench/run.py ]; then $(BIN)/python bench/run.py; else echo "there is no bench/run.py"; fi
 
 hooks: $(READY)  ## clean notebooks on save and merge them cell by cell
-	@$(BIN)/nbdev_install_hooks
+	@$(BIN)/python scripts/hooks.py
 
 clean:  ## remove everything built
-	rm -rf build dist _docs _proc nbs/nbdev.yml nbs/sidebar.yml .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist _docs _proc nbs/nbdev.yml nbs/sidebar.yml .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean  ## remove the environment as well

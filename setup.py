@@ -17,7 +17,16 @@ setup(
     author=settings["author"],
     license="Apache-2.0",
     keywords=settings["keywords"].split(),
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        *[f"Programming Language :: Python :: {v}" for v in settings["pythons"].split()],
+        "Topic :: Scientific/Engineering :: Mathematics",
+        "Typing :: Typed",
+    ],
     packages=find_packages(include=["litad", "litad.*"]),
+    package_data={"litad": ["py.typed", "*.pyi"]},
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),
     extras_require={

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from harness import GCC, HERE, ONE_THREAD, in_units, python_here
+from harness import GCC, HERE, in_a_process, in_units, python_here
 
 FOLDERS = [
     Path("/usr/share/datasets/fashion-mnist"),
@@ -177,15 +175,6 @@ def epoch(name: str, batch: int, dtype: str) -> dict[str, float]:
     return {"seconds": seconds, "accuracy": accuracy(found, x_test, c_test)}
 
 
-def in_a_process(python: str, *names: str) -> dict[str, float]:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | ONE_THREAD
-    command = [python, "-W", "ignore", __file__, *names]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(names)}: {done.stderr.strip()[-300:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def measure(options, there: dict[str, str]) -> dict:
     "Every implementation in turns, some times over."
     header = ["implementation", "an epoch", "a sample", "accuracy", "over C"]
@@ -230,7 +219,7 @@ def samples_of(options, there: dict[str, str], batch: str, dtype: str) -> dict[s
             if (peer and (needs not in there or k)) or (needs == GCC and not shutil.which(GCC)):
                 continue
             python = options.peers if peer else python_here()
-            found.setdefault(name, []).append(in_a_process(python, name, batch, dtype))
+            found.setdefault(name, []).append(in_a_process(python, __file__, name, batch, dtype))
     return found
 
 

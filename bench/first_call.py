@@ -6,15 +6,13 @@ CPU time in fresh processes, after imports (SciPy's BLAS is one) and one trivial
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from importlib import import_module
 from pathlib import Path
 
-from harness import ONE_THREAD, in_units, python_here, races_of, spread
+from harness import in_a_process, in_units, python_here, races_of, spread
 
 LIMIT, ROUNDS = 1 / 3, 3
 CASES = {
@@ -84,15 +82,6 @@ def first_call(module: str, race: str, entry: str) -> dict[str, float]:
     return {"whole": time.process_time() - begin} | stages
 
 
-def in_a_process(python: str, *names: str) -> dict[str, float]:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | ONE_THREAD
-    command = [python, "-W", "ignore", __file__, *names]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(names)}: {done.stderr.strip()[-300:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def measure(options, there: dict[str, str]) -> dict:
     "Each case, some times over."
     pythons = {"litad": python_here()} | ({"JAX": options.peers} if "jax" in there else {})
@@ -102,7 +91,7 @@ def measure(options, there: dict[str, str]) -> dict:
         samples: dict = {name: [] for name in pythons}
         for _ in range(min(options.rounds, ROUNDS)):
             for name, python in pythons.items():
-                samples[name].append(in_a_process(python, module, race, name))
+                samples[name].append(in_a_process(python, __file__, module, race, name))
         mine = {k: statistics.median(s[k] for s in samples["litad"]) for k in samples["litad"][0]}
         whole = [s["whole"] for s in samples["litad"]]
         code = mine["whole"] - sum(mine[stage] for stage in STAGES)

@@ -147,6 +147,14 @@ def deviation(got: Any, want: Any) -> float:
     return worst
 
 
+def after_steps(step: Callable, data: Callable, steps: int) -> Any:
+    "The parameters after so many steps in place, each over the same data."
+    parameters, x, y = data()
+    for _ in range(steps):
+        step(parameters, x, y)
+    return parameters
+
+
 # ------------------------------------------------------------------ processes
 
 
@@ -185,6 +193,16 @@ class Worker:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()
+
+
+def in_a_process(python: str, file: str, *names: str) -> dict:
+    "What a workload file prints last, as JSON, when it is run alone, on one thread."
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | ONE_THREAD
+    command = [python, "-W", "ignore", file, *names]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(names)}: {done.stderr.strip()[-300:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def batch_sizes(workers: dict[str, Worker], seconds: float) -> dict[str, int]:

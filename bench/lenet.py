@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from harness import GCC, Race, jax_and_numpy, torch_on_one_thread
+from harness import GCC, Race, after_steps, jax_and_numpy, torch_on_one_thread
 from limits import limits_with_blas
 
 RATE = 0.01
@@ -69,13 +69,6 @@ def step_by_hand(parameters, x, y):
     return parameters
 
 
-def reference(batch, steps):
-    parameters, x, y = data("float64", batch)
-    for _ in range(steps):
-        step_by_hand(parameters, x, y)
-    return parameters
-
-
 # ------------------------------------------------------------------ with packages
 
 
@@ -105,7 +98,7 @@ def race_of(batch, limit):
         f"lenet, float32, batch {batch}",
         "a step of gradient descent of LeNet-5 with relu and max-pools, 28 x 28, in place",
         baseline="C",
-        reference=partial(reference, batch),
+        reference=partial(after_steps, step_by_hand, partial(data, "float64", batch)),
         steps=True,
     )
     entry = partial(race.entry, rtol=1e-3)
@@ -123,38 +116,8 @@ def race_of(batch, limit):
 
         return call
 
-    @entry("litad", "litad")
-    def _():
-        import litad
-        from litad.convolution import conv2d, max_pool2d
-        from litad.jit import jit
-
-        loss = loss_over(np, conv2d, lambda a: max_pool2d(a, 2))
-        step = jit(step_over(litad.value_and_grad, loss), donate_argnums=0)
-        parameters, x, y = data("float32", batch)
-
-        def call():
-            nonlocal parameters
-            parameters = step(parameters, x, y)
-            return parameters
-
-        return call
-
-    @entry("litad, eager", "litad")
-    def _():
-        import litad
-        from litad.convolution import conv2d, max_pool2d
-
-        loss = loss_over(np, conv2d, lambda a: max_pool2d(a, 2))
-        step = step_over(litad.value_and_grad, loss)
-        parameters, x, y = data("float32", batch)
-
-        def call():
-            nonlocal parameters
-            parameters = step(parameters, x, y)
-            return parameters
-
-        return call
+    entry("litad", "litad")(lambda: steps_in_litad(batch, compiled=True))
+    entry("litad, eager", "litad")(lambda: steps_in_litad(batch, compiled=False))
 
     @entry("JAX", "jax")
     def _():
@@ -194,6 +157,24 @@ def race_of(batch, limit):
 
     race.target("litad", "C", limit)
     return race
+
+
+def steps_in_litad(batch, compiled):
+    "Steps with litad, compiled or not, each on the parameters that the one before has left."
+    import litad
+    from litad.convolution import conv2d, max_pool2d
+
+    step = step_over(litad.value_and_grad, loss_over(np, conv2d, lambda a: max_pool2d(a, 2)))
+    if compiled:
+        step = litad.jit(step, donate_argnums=0)
+    parameters, x, y = data("float32", batch)
+
+    def call():
+        nonlocal parameters
+        parameters = step(parameters, x, y)
+        return parameters
+
+    return call
 
 
 def convolution_in_jax(jax):

@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from harness import GCC, Race, jax_and_numpy, torch_on_one_thread
+from harness import GCC, Race, after_steps, jax_and_numpy, torch_on_one_thread
 from limits import limits_with_blas
 
 RATE = 0.01
@@ -78,19 +78,12 @@ def step_by_hand(parameters, x, y):
     return parameters
 
 
-def reference(batch, steps):
-    parameters, x, y = data("float64", batch)
-    for _ in range(steps):
-        step_by_hand(parameters, x, y)
-    return parameters
-
-
 def race_of(dtype, batch, limit):
     race = Race(
         f"network, {dtype}, batch {batch}",
         "a step of gradient descent of a 784-128-10 network, in place",
         baseline="C",
-        reference=partial(reference, batch),
+        reference=partial(after_steps, step_by_hand, partial(data, "float64", batch)),
         steps=True,
     )
     entry = partial(race.entry, rtol=1e-9 if dtype == "float64" else 2e-4)

@@ -7,7 +7,6 @@ ratios of a step are of wall time, in turns.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from harness import GCC, ONE_THREAD, in_units, python_here, spread
+from harness import GCC, in_a_process, in_units, python_here, spread
 
 LOAD_LIMIT, HIT_LIMIT, JAX_LIMIT, STEP_LIMIT = 5.0, 3.0, 0.1, 1.05
 ROUNDS, CYCLES, GROWTH_LIMIT = 7, 10**3, 1024.0  # the last in KB
@@ -163,35 +162,26 @@ def cycles(path: str) -> dict:
     return {"growth": sizes[1] - sizes[0]}
 
 
-def in_a_process(python: str, name: str, place: str) -> dict:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | ONE_THREAD
-    command = [python, "-W", "ignore", __file__, name, place]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{name}: {done.stderr.strip()[-300:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def measure(options, there: dict[str, str]) -> dict:
     "All of it, in processes of their own."
     rounds = min(options.rounds, ROUNDS)
     with tempfile.TemporaryDirectory() as place:
         path, cache = f"{place}/step.litad", f"{place}/cache"
         ahead().save(path)
-        in_a_process(python_here(), "hit", cache)
+        in_a_process(python_here(), __file__, "hit", cache)
         samples: dict = {}
         for _ in range(rounds):
-            found = in_a_process(python_here(), "load", path)
-            found |= in_a_process(python_here(), "hit", cache)
+            found = in_a_process(python_here(), __file__, "load", path)
+            found |= in_a_process(python_here(), __file__, "hit", cache)
             if "jax" in there:
-                found |= in_a_process(options.peers, "jax", "")
+                found |= in_a_process(options.peers, __file__, "jax", "")
             for name, t in found.items():
                 samples.setdefault(name, []).append(t)
         rows = {
             name: {"ms": statistics.median(t), "spread": spread(t)} for name, t in samples.items()
         }
-        speeds = in_a_process(python_here(), "steps", place)
-        growth = in_a_process(python_here(), "cycles", path)["growth"]
+        speeds = in_a_process(python_here(), __file__, "steps", place)
+        growth = in_a_process(python_here(), __file__, "cycles", path)["growth"]
     return result_of(rows, speeds, growth)
 
 

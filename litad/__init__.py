@@ -20,6 +20,7 @@ _HOME = {
     "implicit": "fixed_point minimize root",
     "interop": "from_jax from_torch to_jax to_torch",
     "jit": "jit",
+    "lift": "lift",
     "linear": "linearize",
     "matrices": "matrix_function",
     "ode": "odeint solve_ivp",

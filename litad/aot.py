@@ -192,7 +192,7 @@ def traced_for(
 ) -> Specialisation:
     "The program of a call with everything from outside as constants, on its way to machine code."
     plan = Plan()
-    plan.baked = 2
+    plan.baked, plan.fixing = 2, False
     if call.python or call.boxed:
         raise LitadError("compile_aot takes types of plain arrays", got=call.python or "a box")
     found = call.traced(plan)

@@ -171,8 +171,8 @@ def leaf_of(
     return Array(LONG[dtype], shape, text.endswith(" written"))
 
 # %% ../nbs/063_artefacts.ipynb #2ca1bff9
-def first_of(result: Any, written: list) -> Any:
-    "The result of a function that has written into its arguments."
+def first_of(result: Any, written: list, notices: Any = None) -> Any:
+    "The result of a function that has written into its arguments, or left warnings."
     return result
 
 
@@ -590,7 +590,10 @@ def constants_of(artefact: Artefact) -> list[np.ndarray]:
 
 def out_of_bounds(name: str, status: int, *args: Any) -> Any:
     "What happens when a kernel meets an index that is not there."
-    raise IndexError(f"{name}: an index is out of bounds")
+    raise IndexError(
+        f"{name}: an index is out of bounds, or a loop of unknown length ran more often than there is "
+        "room for on its way back; max_steps=1000 makes room"
+    )
 
 # %% ../nbs/063_artefacts.ipynb #71880376
 def signature_of(

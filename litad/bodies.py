@@ -32,6 +32,7 @@ def region(
 ) -> Program:  # whose constants are what f closed over
     "Trace a function of a loop or a branch."
     trace = Trace(tuple([x for x in above if isinstance(x, Box)]))
+    trace.inside = True
     boxes = [trace.input(v) for v in inputs]
     try:
         outputs = [trace.operand(x) for x in f(boxes)]
@@ -316,7 +317,9 @@ class Fori(Loop):
     def compute(self, leaves: list) -> list:
         (lower, upper, *rest), results, cut = leaves, self.results(()), self.counts[0]
         consts, carry = rest[:cut], fit(rest[cut:], results)
-        for i in range(operator.index(lower), operator.index(upper)):
+        steps = range(operator.index(lower), operator.index(upper))
+        check_steps("fori_loop", len(steps), self.max_steps)
+        for i in steps:
             carry = fit(evaluate(self.body, i, *consts, *carry), results)
         return carry
 

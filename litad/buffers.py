@@ -267,14 +267,14 @@ def linked_getitem(self: Box, index: Any) -> Any:
     "x[index] on a box of a mode: a view remembers its origin."
     if type(index) is int:
         y = bind(getitem, self, index=index)
-        if y.ndim:
+        if y.ndim and isinstance(y, Box):
             link(y, self, getitem, {"index": index})
         return y
     index = canonical_index(index)
     if type(index) is Moving:
         return index.read(self)
     y = bind(getitem, self, index=index)
-    if is_view(index, self.ndim):
+    if isinstance(y, Box) and is_view(index, self.ndim):
         link(y, self, getitem, {"index": index})
     return y
 

@@ -115,7 +115,7 @@ def _operation(self: Written, operation: Any) -> str:
     if operation.name == "stop_gradient" or getattr(operation, "inline", False):
         return f"{operation.name}[{regions}]"
     kind = type(operation)
-    if kind.__module__ != "litad.bodies":
+    if kind.__module__ not in ("litad.bodies", "litad.march"):
         raise NoKey(f"the operation {operation.name}")
     rest = {k: v for k, v in vars(operation).items() if k not in ("regions", "body", "test")}
     return f"{kind.__name__}{self.text(rest)}[{regions}]"
@@ -347,7 +347,7 @@ class StoredKernel:
 class StoredPiece(Piece):
     """A kernel's object code from a file."""
 
-    def __init__(self, stored: "Stored", artefact: Artefact, constants: list):
+    def __init__(self, stored: Any, artefact: Artefact, constants: list):
         header = artefact.header
         self.stored, self.program, self.constants = stored, stored.core, constants
         self.kernel = StoredKernel(header["scratch bytes"], header["fallible"], self)

@@ -31,7 +31,7 @@ from litad.bodies import (
     strong,
 )
 from .buffers import Buffer
-from .core import Box, LitadError, Unknown, plain
+from .core import Box, LitadError, Unknown, for_any_array, plain
 from .indices import stored_outside
 from litad.program import (
     Program,
@@ -83,6 +83,7 @@ def _closed_over(functions: Iterable) -> list:
     return [x for x in opened(list(functions))[0] if isinstance(x, Box)]
 
 # %% ../nbs/043_control.ipynb #5a77f6ed
+@for_any_array
 def scan(
     f: Callable,  # (carry, x) -> (carry, y)
     init: Any,  # the first carry: numbers, arrays, any nest of containers
@@ -353,12 +354,13 @@ def without_fixed(body: Body, lead: int, slices: int) -> tuple:
     return program, counts, consts, [body.carry[k] for k in moving], back
 
 # %% ../nbs/043_control.ipynb #79aa6e7e
+@for_any_array
 def fori_loop(
     lower: Any,  # the first index
     upper: Any,  # one more than the last
     body: Callable,  # (i, carry) -> carry
     init: Any,  # the first carry: numbers, arrays, any nest of containers
-    max_steps: int | None = None,  # the most runs there can be: for reverse mode
+    max_steps: int | None = None,  # the most runs there can be, if that is known
 ) -> Any:  # the last carry
     "A loop that counts."
     carry = pack(init)
@@ -497,11 +499,12 @@ def _in_types(program: Program, types: list) -> Program:
     return program if all(same) else region(program.name, run, program.inputs)
 
 # %% ../nbs/043_control.ipynb #476c3997
+@for_any_array
 def while_loop(
     test: Callable,  # carry -> whether to go on
     body: Callable,  # carry -> carry
     init: Any,  # the first carry: numbers, arrays, any nest of containers
-    max_steps: int | None = None,  # the most runs there can be: for reverse mode
+    max_steps: int | None = None,  # the most runs there can be, if that is known
 ) -> Any:  # the first carry that fails the test
     "A loop that runs as long as a test holds."
     carry = pack(init)

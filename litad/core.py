@@ -6,11 +6,12 @@
 __all__ = ['HAND', 'RESULT', 'SHAPE', 'UFUNCS', 'FUNCTIONS', 'CONSTANTS', 'METHODS', 'REMEDIES', 'MANY', 'GUARD', 'user_line',
            'user_path', 'failing_line', 'source_line', 'LitadError', 'Level', 'fresh_level', 'escaped', 'needs_of',
            'residuals', 'Primitive', 'elementwise', 'linear', 'bilinear', 'constant', 'as_operand', 'no_stranger',
-           'stack_boxes', 'bind', 'Unknown', 'Box', 'remedy_in_scipy', 'implements', 'strip', 'name_of', 'no_rule',
-           'no_out', 'takes', 'no_options', 'learn', 'scale', 'plain', 'constant_of', 'zeros_of', 'vanishes',
-           'is_finite', 'unbroadcast', 'spread', 'cast']
+           'stack_boxes', 'from_elsewhere', 'for_any_array', 'bind', 'Unknown', 'Box', 'remedy_in_scipy', 'implements',
+           'strip', 'name_of', 'no_rule', 'no_out', 'takes', 'no_options', 'learn', 'scale', 'plain', 'constant_of',
+           'zeros_of', 'vanishes', 'is_finite', 'unbroadcast', 'spread', 'cast']
 
 # %% ../nbs/002_core.ipynb #5e624da8
+import functools
 import importlib
 import inspect
 import itertools
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .tree import leaf_type
+from .tree import flatten, leaf_type
 
 # %% ../nbs/002_core.ipynb #ce3b6225
 _HERE = os.path.dirname(os.path.abspath(globals().get("__file__", "litad/core.py")))
@@ -273,6 +274,30 @@ def stack_boxes(array: np.ndarray) -> Any:
         return array.astype(float) if numbers else array
     return np.reshape(np.stack(parts), array.shape)
 
+# %% ../nbs/002_core.ipynb #a8dde2c5
+def from_elsewhere(x: Any) -> bool:
+    "Whether a value is an array of another library."
+    if type(x) in _PLAIN or not hasattr(type(x), "__matmul__"):
+        return False
+    if isinstance(x, (Box, np.ndarray, np.generic)):
+        return False
+    return importlib.import_module("litad.guests").is_guest(x)
+
+
+def for_any_array(f: Callable) -> Callable:
+    "A function that gives arrays of another library where it is given some."
+
+    @functools.wraps(f)
+    def call(*args, **kwargs):
+        for x in (*args, *kwargs.values()) if kwargs else args:
+            if type(x) not in _PLAIN:
+                parts = flatten(x)[0] if type(x) in (list, tuple, dict) else (x,)
+                if any([from_elsewhere(part) for part in parts]):
+                    return importlib.import_module("litad.guests").at_home(f, args, kwargs)
+        return f(*args, **kwargs)
+
+    return call
+
 # %% ../nbs/002_core.ipynb #30199ee7
 def bind(
     primitive: Primitive,  # what to do
@@ -450,6 +475,11 @@ Box.to_device = lambda self, device, stream=None: self
 Box.__array_namespace__ = lambda self, *, api_version=None: importlib.import_module(
     "litad.namespace"
 ).namespace(api_version)
+Box.__torch_function__ = classmethod(
+    lambda cls, f, types, args=(), kwargs=None: importlib.import_module(
+        "litad.guests"
+    ).asked_by_torch(f)
+)
 Box.__format__ = lambda self, spec: format(self.value, spec)
 Box.__dlpack__ = Box.__dlpack_device__ = _refusal("from_dlpack()", "x itself is an array; x.value")
 Box.__reduce_ex__ = _refusal("pickling", "the value: pickle.dumps(x.value)")

@@ -213,12 +213,14 @@ def check_motion(name: str, f: Callable, selection: Selection, kwargs: dict, sta
     moving = set()
     for v, owner in zip(variables, owners):
         last = first + math.prod(np.shape(v))
-        if any(np.any(plain(stack[first:last])) for stack in stacks):
+        parts = [plain(stack[first:last]) for stack in stacks]
+        if any(not isinstance(x, Unknown) and np.any(x) for x in parts):
             moving.add(owner)
         first = last
     for owner in sorted(set(owners) - moving):
         tangents = [
-            np.ones_like(plain(v))[()] if k == owner else None for k, v in zip(owners, variables)
+            np.ones(np.shape(v), getattr(v, "dtype", float))[()] if k == owner else None
+            for k, v in zip(owners, variables)
         ]
         if all(t is None for t in push_forward(name, f, selection, tangents, kwargs)[1]):
             raise no_path(name, f"argument {selection.places[owner]}")

@@ -151,12 +151,15 @@ def wrong_text(text: str, error: Exception) -> LitadError:
     return LitadError("LLVM refused a module", got=shown, rule=complaint.split("error: ")[-1])
 
 
+_DECLARED = re.compile(r"declare [^@]*(@[\w.$]+)\(|(@[\w.$]+) = external ")
+
+
 def join(*texts: str) -> str:
     "Several modules' texts as one: what is defined or was declared before is not declared again."
     seen = set(re.findall(r"^define [^@]*(@[\w.$]+)\(", "\n".join(texts), re.MULTILINE))
     lines = []
     for one in "\n".join(texts).splitlines():
-        found = re.match(r"declare [^@]*(@[\w.$]+)\(|(@[\w.$]+) = external ", one)
+        found = _DECLARED.match(one) if one[:1] in "d@" else None
         name = found and (found[1] or found[2])
         if name is None or name not in seen:
             lines.append(one)

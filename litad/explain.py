@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['fallbacks', 'reason', 'slow_way', 'memory_of', 'residuals_of', 'HotLoop', 'loops_of', 'hot_loop', 'width_of',
-           'marked', 'Explanation', 'Speeds', 'speeds_here', 'seconds', 'Measured', 'roofline', 'explain']
+           'marked', 'Explanation', 'kept_by_loops', 'said_of_loop', 'Speeds', 'speeds_here', 'seconds', 'Measured',
+           'roofline', 'explain']
 
 # %% ../nbs/068_explain.ipynb #bfa1a307
 import functools
 import re
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -174,6 +175,10 @@ def marked(
 class Explanation:
     """What becomes of a function for some arguments."""
 
+    if TYPE_CHECKING:  # cells further down add methods
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(
         self,
         name: str,
@@ -231,7 +236,37 @@ class Explanation:
         found = residuals_of(self.program, self.special.core, memory) if self.special else []
         return [dict(type=leaf_type(v), bytes=v.size * v.dtype.itemsize) for v in found]
 
+    @property
+    def backwards(self) -> list[dict]:
+        "What each loop keeps for its way back: per step, in total, which arrays are taken back, how many lines run again."
+        return kept_by_loops(self.program) if self.special else []
+
 # %% ../nbs/068_explain.ipynb #4da4cc49
+def kept_by_loops(
+    program: Program,
+    depth: int = 0,  # how many loops are around it
+) -> list[dict]:
+    "What the loops of a program keep for their backward halves, those inside others after them."
+    rows = []
+    for equation in program.equations:
+        kept = getattr(equation.primitive, "kept", None)
+        if kept:
+            steps = "?" if kept["steps"] is None else kept["steps"]
+            rows.append({"loop": "  " * depth + equation.primitive.name} | kept | {"steps": steps})
+        for region in getattr(equation.primitive, "regions", ()):
+            rows += kept_by_loops(region, depth + bool(kept))
+    return rows
+
+
+def said_of_loop(row: dict) -> str:
+    "One line about what a loop keeps."
+    per_step = f"{', '.join(row['kept per step']) or 'nothing'} ({row['bytes per step']} bytes)"
+    parts = [f"{row['steps']} steps, {per_step} kept per step"]
+    parts += [f"{x} taken back" for x in row["taken back"]]
+    parts += [f"{row['lines run again']} lines run again"] * bool(row["lines run again"])
+    return "; ".join(parts)
+
+# %% ../nbs/068_explain.ipynb #fa558bd2
 def _numbers(self: Explanation) -> dict:
     "Counts that describe a specialisation."
     found: dict = {"lines traced": len(self.program), "lines after passes": len(self.optimised)}
@@ -251,6 +286,7 @@ def _lines(self: Explanation) -> list[str]:
     if not self.special:
         return [f"{what}: {why}" for what, why in self.fallback]
     counts = [f"{name}: {value}" for name, value in self.numbers.items()]
+    counts += [f"backwards, {row['loop'].strip()}: {said_of_loop(row)}" for row in self.backwards]
     return [*counts, *[f"{what}: {why}" for what, why in self.fallback]]
 
 

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['KNOWN_OPTIONS', 'FitError', 'array_of', 'finite', 'names_of', 'by_name', 'spread_of_data', 'part_of', 'Fit',
-           'notes_of', 'parts_of', 'start_from', 'ends_of', 'check_start', 'curve_fit', 'check_options', 'fitted',
-           'no_fit', 'robust', 'fit']
+           'notes_of', 'parts_of', 'start_from', 'ends_of', 'check_start', 'curve_fit', 'through_data',
+           'moved_covariance', 'check_options', 'fitted', 'no_fit', 'robust', 'fit', 'calm_solver']
 
 # %% ../nbs/087_fit.ipynb #54e5de38
 import inspect
 import math
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,10 +30,11 @@ from litad.intervals import (
     robust_covariance,
     unseen,
 )
-from .optim import known_loss, least_squares
+from .optim import Opened, known_loss, least_squares
 from .search import Part, Points, Settled, Squares, search
 from .show import fmt, line, points, rule, show, table
 from .tree import flatten, leaf_type
+from .valley import checked
 
 # %% ../nbs/087_fit.ipynb #cee10fd3
 class FitError(LitadError, RuntimeError):
@@ -77,6 +79,10 @@ def names_of(f: Callable, skip: int, p0: Any) -> list[str]:
     "The names of a model's parameters."
     if isinstance(p0, dict):
         return list(p0)
+    if type(f) is FunctionType and not f.__defaults__ and not f.__code__.co_flags & 0x0C:
+        plain = f.__code__.co_varnames[skip : f.__code__.co_argcount]  # what inspect finds, sooner
+        if plain and not hasattr(f, "__wrapped__") and not hasattr(f, "__signature__"):
+            return list(plain)
     try:
         found = list(inspect.signature(f).parameters.values())[skip:]
     except (TypeError, ValueError):
@@ -187,30 +193,58 @@ def part_of(
 class Fit:
     """Parameters with their uncertainties; unpacks as popt, pcov."""
 
+    if TYPE_CHECKING:  # cells further down add methods
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(self, squares: Squares, found: Settled, names: list, how: dict):
         self.squares, self.found, self.names, self.how = squares, found, list(names), how
-        self.popt, self.success, self.message = found.p, True, "a minimum, to rounding"
+        self.success, self.message, self.moved = True, "a minimum, to rounding", None
         self.absolute, self.loss, self.f_scale = how["absolute"], how["loss"], how["f_scale"]
         self.size, self.free = squares.size, list(found.free)
         self.dof = self.size - found.rank
-        self.chi2 = float(np.sum(found.a[:, -1] ** 2))
+        self.chi2 = found.rss
         self.variance = 1.0 if self.absolute else self.chi2 / self.dof if self.dof > 0 else math.nan
-        self._covariance()
-        self.notes = notes_of(self)
 
-    def _covariance(self) -> None:
-        J, r, n = self.found.a[:, :-1], self.found.a[:, -1], len(self.names)
+    @cached_property
+    def covariance(self) -> tuple:
+        "The covariance of all parameters, and the singular values that it comes from."
+        a, n = self.found.rows, len(self.names)
         robust = self.loss != "linear"
-        spread = (
-            robust_covariance(J, r, self.loss, self.f_scale)
+        inner, spread = (
+            robust_covariance(a[:, :-1], a[:, -1], self.loss, self.f_scale)
             if robust
-            else covariance(J, self.variance)
+            else covariance(a[:, :-1], self.variance)
         )
-        inner, self.spread = spread
-        self.pcov = np.zeros((n, n))
-        self.pcov[np.ix_(self.free, self.free)] = inner
-        if not robust and not np.isfinite(self.variance):
-            self.pcov[np.ix_(self.free, self.free)] = np.inf
+        whole = np.zeros((n, n))
+        bad = not robust and not np.isfinite(self.variance)
+        whole[np.ix_(self.free, self.free)] = np.inf if bad else inner
+        return whole, spread
+
+    @property
+    def popt(self) -> Any:
+        "The parameters."
+        if self.moved is None:
+            return self.found.p
+        held = self.found.p
+        v = self.moved[1]
+        return np.stack(
+            [v[self.free.index(k)] if k in self.free else held[k] for k in range(len(held))]
+        )
+
+    @property
+    def pcov(self) -> Any:
+        "The covariance of the parameters; infinite where the data do not tell."
+        return self.covariance[0] if self.moved is None else moved_covariance(self)
+
+    @property
+    def spread(self) -> Any:
+        return self.covariance[1]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        "What must be said about the fit."
+        return notes_of(self)
 
     def __iter__(self):
         return iter((self.popt, self.pcov))
@@ -218,7 +252,8 @@ class Fit:
     @property
     def params(self) -> dict[str, float]:
         "Values by name."
-        return dict(zip(self.names, map(float, self.popt)))
+        p = self.popt if self.moved else map(float, self.popt)
+        return dict(zip(self.names, p))
 
     @property
     def stderr(self) -> np.ndarray:
@@ -670,6 +705,11 @@ def curve_fit(
 ) -> Fit:  # unpacks as popt, pcov
     "Fit a curve: scipy.optimize.curve_fit with exact derivatives."
     check_options(method, bounds, nan_policy, loss, options)
+    given = Opened("curve_fit", (f, xdata, ydata, sigma, weights, fixed))
+    if given.boxes:
+        how = dict(p0=p0, absolute_sigma=absolute_sigma, bounds=bounds, method=method, nan_policy=nan_policy, mask=mask,
+                   loss=loss, f_scale=f_scale, local=local, callback=callback, jit=jit, maxfev=maxfev)  # fmt: skip
+        return through_data(given, how, full_output)
     fs = (
         list(f)
         if isinstance(f, (list, tuple))
@@ -712,6 +752,56 @@ def curve_fit(
         info = {"nfev": calls["values"] + calls["Jacobians"], "fvec": fit.found.a[:, -1]}
         return fit.popt, fit.pcov, info, fit.message, 1
     return fit
+
+# %% ../nbs/087_fit.ipynb #7f513f45
+def through_data(given: Opened, how: dict, full_output: bool) -> Any:
+    "A fit in plain numbers, and its parameters and covariance as functions of the data."
+    if (
+        isinstance(given.problem[0], (list, tuple))
+        or how["local"]
+        or isinstance(given.plain[2], (list, tuple))
+    ):
+        raise FitError("curve_fit differentiates a single data set", got="several models or data sets among boxes",
+                       rule="the implicit rule is written for one sum of squares",
+                       instead="one model over joined data, or litad.optim.least_squares")  # fmt: skip
+    f, x, y, sigma, weights, fixed = given.plain
+    fit = curve_fit(f, x, y, sigma=sigma, weights=weights, fixed=fixed, **how)
+    f, x, y, sigma, weights, fixed = given.problem
+    names, free, part = fit.names, fit.free, fit.squares.parts[0]
+    if np.ndim(sigma) == 2:
+        factor = np.linalg.cholesky(sigma)
+
+    def residual(v):
+        held = [
+            fixed[n] if fixed and n in fixed else float(fit.popt[k]) for k, n in enumerate(names)
+        ]
+        moved = [v[free.index(k)] if k in free else held[k] for k in range(len(names))]
+        r = f(x, **dict(zip(names, moved))) if isinstance(how["p0"], dict) else f(x, *moved)
+        r = np.reshape(checked(r, part.points.shape) - y, (-1,))
+        if np.ndim(sigma) == 2:
+            return np.linalg.solve(factor, r)
+        r = r if sigma is None else r / np.broadcast_to(sigma, r.shape)
+        r = r if weights is None else r * np.sqrt(weights)
+        return r if part.all else r[part.keep]
+
+    found = least_squares(residual, fit.popt[free], loss=how["loss"], f_scale=how["f_scale"])
+    fit.moved = residual, found.x
+    if full_output:
+        return fit.popt, fit.pcov, {"nfev": 0, "fvec": residual(found.x)}, fit.message, 1
+    return fit
+
+
+def moved_covariance(fit: Fit) -> Any:
+    "The covariance of the parameters as a function of the data."
+    if fit.loss != "linear":
+        raise FitError("the covariance of a robust fit is not differentiated", got=f"loss={fit.loss!r}",
+                       rule="Huber's formula has second derivatives of the loss", instead="popt, which is")  # fmt: skip
+    residual, v = fit.moved
+    J, r = jacobian(residual, allow_unused=True)(v), residual(v)
+    inner = np.linalg.inv(J.T @ J) * (1.0 if fit.absolute else np.sum(r * r) / fit.dof)
+    place = np.zeros((len(fit.names), len(fit.free)))
+    place[fit.free, range(len(fit.free))] = 1.0
+    return place @ inner @ place.T
 
 # %% ../nbs/087_fit.ipynb #371ad038
 KNOWN_OPTIONS = (
@@ -898,7 +988,28 @@ def fit(
         seen = seen[:, 0] if y.ndim == 1 and np.ndim(seen) == 2 else seen
         return np.log(seen) if log else seen
 
+    if jit and isinstance(solver, str) and solver == "auto":
+        solver = calm_solver(rate, t, begin, tuple(start), rtol, atol)
     data = np.log(y) if log else y
     whole = dict(zip([*names, *extra], [*start, *(begin if extra else [])]))
     named = lambda t, **p: solution(t, *[p[n] for n in whole])  # noqa: E731
     return curve_fit(named, t, data, whole, jit=jit, **options)
+
+# %% ../nbs/087_fit.ipynb #de297ed5
+def calm_solver(
+    rate: Callable, t: np.ndarray, begin: np.ndarray, args: tuple, rtol: float, atol: float
+) -> str:
+    "The method that is compiled: explicit if the start is not stiff."
+    from litad.ode import solve_ivp
+
+    steps = {}
+    for method in ("auto", "tsit5"):
+        most = 2 * steps["auto"] + 20 if steps else 100_000
+        try:
+            found = solve_ivp(
+                rate, (t[0], t[-1]), begin, method, args=args, rtol=rtol, atol=atol, max_steps=most
+            )
+        except (LitadError, ArithmeticError):
+            return "auto"
+        steps[method] = found.accepted + found.rejected if found.success else 10**9
+    return "tsit5" if steps["tsit5"] <= 1.5 * steps["auto"] + 10 else "auto"

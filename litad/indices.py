@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CHEAP', 'filled', 'got', 'with_put', 'with_added', 'zeros_near', 'spread_in', 'Indexing', 'region_shape', 'at_get',
            'at_add', 'at_put', 'read_at', 'stored_at', 'added_at', 'stored_outside', 'tidied', 'needed', 'is_cheap',
-           'shared', 'stores_last', 'in_place', 'is_zeros']
+           'shared', 'stores_last', 'in_place', 'is_zeros', 'only_adds', 'continued', 'in_order']
 
 # %% ../nbs/039_indices.ipynb #13f8bbf1
 import functools
@@ -18,6 +18,7 @@ import numpy as np
 from .buffers import Handle
 from .core import SHAPE, UFUNCS, Box, LitadError, Primitive, bind, unbroadcast
 from .lanes import align
+from .liveness import BRANCHES, HEADS, LoopLine
 from .ops import add
 from .program import RESULTS, Equation, Program, Trace, Tracer, Variable
 from .rules import settled
@@ -275,7 +276,8 @@ def tidied(program: Program) -> Program:
             equation = in_place(equation, made, uses) or equation
         made.update(dict.fromkeys(equation.outputs, equation))
         lines.append(equation)
-    lines, outputs = shared(needed(lines, program.outputs), program.outputs)
+    lines = continued(needed(lines, program.outputs), program.outputs)
+    lines, outputs = shared(lines, program.outputs)
     return program.copy(equations=stores_last(needed(lines, outputs)), outputs=outputs)
 
 # %% ../nbs/039_indices.ipynb #2c66ddc6
@@ -431,3 +433,133 @@ def is_zeros(x: Any, made: dict) -> bool:
     if line is None or line.primitive is not broadcast_to:
         return False
     return type(line.inputs[0]) is not Variable and line.inputs[0] == 0
+
+# %% ../nbs/039_indices.ipynb #a11c4795
+def only_adds(
+    x: Any,  # a value
+    start: Variable,  # what it may begin with
+    made: dict,  # variables -> the lines that make them
+    uses: dict,  # variables -> how often they are read
+) -> bool:
+    "Whether a value is another one with something added, and that one is read for nothing else."
+    while x is not start:
+        line = made.get(x) if type(x) is Variable and uses[x] == 1 else None
+        if line is None:
+            return False
+        if line.primitive is add:
+            return any([only_adds(z, start, made, uses) for z in line.inputs])
+        x = line.inputs[0] if line.primitive.name == "at_add" else _begins_with(line, x)
+    return uses.get(start) == 1
+
+
+def _begins_with(line: Equation, y: Variable) -> Any:
+    "The operand of a loop or a branch to which it only adds, for one of its results."
+    operation, j = line.primitive, line.outputs.index(y)
+    if operation.name in HEADS:
+        loop = LoopLine(line, line.inputs)
+        if j >= len(loop.carry) or any([_reads_carry(loop, test, j) for test in loop.regions[:-1]]):
+            return None
+        body = loop.regions[-1]
+        return loop.carry[j] if _adds(body, j, loop.parts(body)[2][j]) else None
+    if operation.name not in BRANCHES:
+        return None
+    for k, x in enumerate(line.inputs[1:]):
+        if all([_adds(region, j, region.inputs[k]) for region in operation.regions]):
+            return x
+    return None
+
+# %% ../nbs/039_indices.ipynb #59a890ea
+def _adds(program: Program, j: int, start: Variable) -> bool:
+    "Whether a result of a program is an input of it with something added."
+    made = {y: e for e in program.equations for y in e.outputs}
+    uses = _uses(program.equations, program.outputs)
+    return only_adds(program.outputs[j], start, made, uses)
+
+
+def _reads_carry(loop: LoopLine, test: Program, j: int) -> bool:
+    return loop.parts(test)[2][j] in _uses(test.equations, test.outputs)
+
+# %% ../nbs/039_indices.ipynb #bc7a3465
+def continued(equations: list, outputs: list) -> list:
+    "The same lines, where `a + the sum that a loop or a branch makes` is made by the loop from a on."
+    while True:
+        made, uses = {y: e for e in equations for y in e.outputs}, None
+        found = None
+        for e in equations:
+            pairs = [e.inputs, e.inputs[::-1]] if e.primitive is add and e.outputs[0].shape else []
+            for kept, new in pairs:
+                if getattr(getattr(made.get(new), "primitive", None), "regions", None):
+                    uses = uses or _uses(equations, outputs)
+                    found = found or _continued(e, kept, new, made, uses)
+        if found is None:
+            return equations
+        equations = found
+
+
+def _continued(e: Equation, kept: Any, new: Variable, made: dict, uses: dict) -> list | None:
+    "All lines with an addition done by the loop or the branch that makes one of its operands."
+    line, types = (
+        made[new],
+        {(x.shape, x.dtype) for x in (kept, new, *e.outputs) if type(x) is Variable},
+    )
+    if type(kept) is not Variable or len(types) != 1 or uses[new] != 1:
+        return None
+    if kept in made and _depends(made[kept], line, made):
+        return None
+    make = _looped if line.primitive.name in HEADS else _branched
+    lines = make(line, kept, new, made) if line.primitive.name in (*HEADS, *BRANCHES) else None
+    if lines is None:
+        return None
+    outputs = tuple([e.outputs[0] if y is new else y for y in line.outputs])
+    lines[-1] = Equation(lines[-1].primitive, lines[-1].inputs, {}, outputs).as_derived_as(line)
+    rest = [z for z in dict.fromkeys(made.values()) if z is not line and z is not e]
+    return in_order([*rest, *lines])
+
+# %% ../nbs/039_indices.ipynb #3c126865
+def _looped(line: Equation, kept: Variable, new: Variable, made: dict) -> list | None:
+    loop, j, more = LoopLine(line, line.inputs), line.outputs.index(new), []
+    start = _begins_with(line, new)
+    if type(start) is not Variable:
+        return None
+    loop.carry[j] = kept
+    if not is_zeros(start, made):
+        loop.carry[j] = Variable(new.shape, new.dtype)
+        sum_ = Equation(add, (kept, start), {}, (loop.carry[j],))
+        more = [in_place(sum_, made, {start: 1, kept: 2}) or sum_]
+    return [*more, loop.equation()]
+
+
+def _branched(line: Equation, kept: Variable, new: Variable, made: dict) -> list | None:
+    j, regions, gains = line.outputs.index(new), [], False
+    for region in line.primitive.regions:
+        own, sum_ = Variable(kept.shape, kept.dtype), Variable(kept.shape, kept.dtype)
+        lines, outs = list(region.equations), list(region.outputs)
+        inner = {y: e for e in lines for y in e.outputs}
+        if is_zeros(outs[j], inner):
+            outs[j] = own
+        else:
+            lines.append(Equation(add, (own, outs[j]), {}, (sum_,)))
+            outs[j] = sum_
+        region = tidied(region.copy(inputs=[*region.inputs, own], equations=lines, outputs=outs))
+        last = next((e for e in region.equations if region.outputs[j] in e.outputs), None)
+        gains |= last is None or last.primitive is not add
+        regions.append(region)
+    new = line.primitive.with_regions(regions)
+    return [Equation(new, (*line.inputs, kept), {}, line.outputs)] if gains else None
+
+# %% ../nbs/039_indices.ipynb #123faa87
+def in_order(equations: list) -> list:
+    "The same lines, each after those that it reads."
+    made, lines, done = {y: e for e in equations for y in e.outputs}, [], set()
+
+    def write(e):
+        if id(e) not in done:
+            done.add(id(e))
+            for x in e.inputs:
+                if type(x) is Variable and x in made:
+                    write(made[x])
+            lines.append(e)
+
+    for e in equations:
+        write(e)
+    return lines

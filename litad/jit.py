@@ -4,27 +4,30 @@
 
 # %% auto #0
 __all__ = ['MANY', 'PLANS', 'PYTHON', 'Options', 'options_of', 'Plan', 'plan_of', 'Compiler', 'Call', 'type_key', 'Traced',
-           'is_written', 'replacements', 'Dice', 'alike', 'state_of', 'set_state', 'NoProgram', 'fits', 'paths_of',
-           'result_tree', 'NoEntry', 'failed', 'guards_of', 'offset_of', 'array_spec', 'container_spec', 'only_leaf',
-           'argument_spec', 'seen_spec', 'result_spec', 'first_of', 'Compiled', 'filled', 'pushed', 'pulled',
-           'first_order', 'jit']
+           'checked', 'is_written', 'replacements', 'Dice', 'alike', 'state_of', 'set_state', 'NoProgram', 'fits',
+           'paths_of', 'result_tree', 'told', 'NoEntry', 'failed', 'guards_of', 'offset_of', 'array_spec',
+           'container_spec', 'only_leaf', 'argument_spec', 'seen_spec', 'result_spec', 'first_of', 'Compiled', 'filled',
+           'pushed', 'pulled', 'first_order', 'jit']
 
 # %% ../nbs/065_jit.ipynb #d82ca908
 import inspect
 import os
 import random
 import threading
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .arguments import boxable, check_function
 from .buffers import present
-from .core import Box, LitadError, as_operand
+from .core import Box, LitadError, as_operand, from_elsewhere
 from .cache import folder_asked_for, keep, specialised, warm
 from .callables import make_callable
 from .entry import Record, install
@@ -33,6 +36,7 @@ from .pieces import Specialisation, as_result, is_number
 from .program import NeedsNumber, Program, Tracer, Variable, evaluate, trace, traceable
 from .record import Var
 from .reverse import vjp
+from .residuals import GROWN
 from .rules import operate
 from litad.signature import (
     CELL,
@@ -57,6 +61,7 @@ from litad.signature import (
     offset_in_function,
     offset_of_slot,
 )
+import litad.staging as staging
 from litad.surroundings import (
     Access,
     Missing,
@@ -135,6 +140,9 @@ class Plan:
         self.baked = 0  # 1: closed-over whole numbers are part of the code, 2: all arrays
         self.moving = False  # whether closed-over floats are inputs
         self.asked = False  # whether the function asks for the number of one
+        self.as_written = True  # whether loops and branches are read from its source
+        self.checks = False  # whether it may raise
+        self.fixing = True  # whether the bounds of loops become part of the code
         self.python = ""  # why the function is left to Python
         self.specials: OrderedDict = OrderedDict()
         self.types: set = set()  # of specialisations, without the values of floats
@@ -187,6 +195,12 @@ class Compiler:
         self.installed: set = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves = flatten((args, kwargs))[0]
+        if any([from_elsewhere(x) for x in leaves]):
+            if any([isinstance(x, Box) for x in leaves]):
+                return self.f(*args, **kwargs)
+            guests = import_module("litad.guests")
+            return guests.lent(self.callable() or self, self.f, args, kwargs)
         call = Call(self, args, kwargs)
         if call.python:
             return self.f(*args, **kwargs)
@@ -346,22 +360,58 @@ def _traced(self: Call, plan: Plan) -> Traced:
 
     def whole(moving, seen):
         found["inputs"] = [*moving, *seen]
+        notices = self.listen(found["inputs"])
         found["before"] = self.last_inputs = [getattr(x, "variable", None) for x in found["inputs"]]
         found["again"] = again = Rebuilt(replacements(entrances, seen))
         leaves = [again.copy(x) if k in self.frozen else x for k, x in enumerate(self.leaves)]
         for k, x in zip(places, moving):
             leaves[k] = x
         args, kwargs = unflatten(self.treedef, leaves)
-        out = again.copy(self.compiler.f)(*args, **kwargs)
+        f = again.copy(self.compiler.f)
+        if plan.as_written:
+            staging.here.arguments = {id(getattr(x, "variable", None)) for x in moving}
+            out = checked(staging.call(f, *args, **kwargs), plan)
+        else:
+            out = f(*args, **kwargs)
         found["written"] = [
             k for k, x in enumerate(found["inputs"]) if is_written(x, found["before"][k])
         ]
+        if notices and not found["written"]:
+            return out, [], notices
         return out, [found["inputs"][k] for k in found["written"]]
 
     whole.__name__ = getattr(self.compiler.f, "__name__", "f")
     values = self.values(plan)
-    program = trace(whole, values[: len(places)], values[len(places) :])
+    with staging.staged(plan.fixing) if plan.as_written else nullcontext():
+        program = trace(whole, values[: len(places)], values[len(places) :])
     return Traced(program, found["written"], self.effects(found, dice, len(places)))
+
+
+def checked(out: Any, plan: Plan) -> Any:
+    "The results of a function that may raise: if it has to, a place is read that is not there, and Python runs it."
+    failed = staging.here.failed
+    if not isinstance(failed, Box):
+        return out
+    leaves, treedef = flatten(out)
+    moving = [k for k, x in enumerate(leaves) if isinstance(x, Box)]
+    if moving:
+        plan.checks = True
+        k = min(moving, key=lambda k: np.size(leaves[k]))
+        bad = staging.written_down(np.zeros(1), (failed,))[failed] > 0
+        leaves[k] = np.where(bad, leaves[k].dtype.type(0), leaves[k])
+    return unflatten(treedef, leaves)
+
+
+def _listen(self: Call, inputs: list) -> dict:
+    "Where warnings are left by those who write the program, for whoever runs it from Python."
+    notices: dict = {}
+    traces = [x.trace for x in inputs if isinstance(x, Tracer)]
+    if traces and self.compiler.callable() is not None:
+        traces[0].notices = notices
+    return notices
+
+
+Call.listen = _listen
 
 
 def is_written(x: Any, before: Any) -> bool:
@@ -499,15 +549,22 @@ class NoProgram(Exception):
 
 def _specialise(self: Call, plan: Plan) -> Specialisation | None:
     "Trace and compile; None if the function is left to Python."
-    before = plan.learned
+    before, first = plan.learned, None
     while True:
         try:
             found = self.traced(plan)
             break
         except Exception as error:
-            if not self.learn(plan, error):
-                plan.learned = before
-                raise (error if isinstance(error, NeedsNumber) else NoProgram(error)) from None
+            if self.learn(plan, error):
+                continue
+            plan.learned = before
+            if plan.as_written:
+                first, plan.as_written = error, False
+                continue
+            plan.as_written = True
+            if isinstance(error, NeedsNumber):
+                raise (first if isinstance(first, LitadError) else error) from None
+            raise NoProgram(error) from None
     plan.python = found.python
     if found.python:
         return None
@@ -615,7 +672,25 @@ def _finish(self: Call) -> Any:
         return self.compiler.f(*self.args, **self.kwargs)
     self.install(plan, special)
     keep(special)
-    return result_tree(special, special.run(self.values(plan)))
+    before = GROWN[0]
+    try:
+        leaves = special.run(self.values(plan))
+    except IndexError:
+        if not plan.checks:
+            raise
+        return self.compiler.f(*self.args, **self.kwargs)
+    self.enlarge(plan, before)
+    return told(special, leaves)
+
+
+def _enlarge(self: Call, plan: Plan, before: int) -> None:
+    "Compile once more if a loop stored more than there was room for: by now it is known how much."
+    if GROWN[0] != before:
+        plan.specials.pop(self.special_key(plan), None)
+        with _compiling:
+            special = self.known(plan) or self.made(plan)
+        if special is not PYTHON:
+            self.install(plan, special)
 
 
 def _by_python(self: Call, error: Exception) -> Any:
@@ -633,7 +708,13 @@ def result_tree(special: Specialisation, leaves: list) -> Any:
     return unflatten(special.traced.trees[1], filled)[0]
 
 
-Call.found, Call.known, Call.made = _found, _known, _made
+def told(special: Specialisation, leaves: list) -> Any:
+    "The same, after the warnings that are due."
+    filled = [*leaves, *[None] * len(special.writes)]
+    return first_of(*unflatten(special.traced.trees[1], filled))
+
+
+Call.found, Call.known, Call.made, Call.enlarge = _found, _known, _made, _enlarge
 Call.finish, Call.by_python = _finish, _by_python
 
 # %% ../nbs/065_jit.ipynb #03f0b607
@@ -663,9 +744,11 @@ def failed(compiler: Compiler, status: int, *args: Any) -> Any:
     "A kernel met an index out of bounds: NumPy says which."
     call = Call(compiler, args, {})
     plan, special = call.found()
-    if special is None:
+    if special is None or plan.checks:
         return compiler.f(*args)
+    before = GROWN[0]
     outputs = evaluate(special.program, *call.values(plan))
+    call.enlarge(plan, before)
     outputs = [as_result(y, t) if is_number(y) else y for y, t in zip(outputs, special.types)]
     return result_tree(special, special.store(call.values(plan), outputs))
 
@@ -826,15 +909,23 @@ def result_spec(special: Specialisation) -> tuple[Any, list]:
         trees = tuple([spec for spec, _ in items])
         more = [o for _, operands in items for o in operands]
         built.append(_node_spec(node, trees, more))
-    return (built[0][0].items[0], built[0][1]) if not special.writes else _without_writes(*built[0])
+    tree, operands = built[0]
+    return (
+        _without_writes(tree, operands)
+        if len(tree.items) > 2 or special.writes
+        else (tree.items[0], operands)
+    )
 
 
 def _without_writes(tree: Tuple, operands: list) -> tuple[Any, list]:
     return Named(tree.items), [first_of, *operands]
 
 
-def first_of(result: Any, written: list) -> Any:
-    "The result of a function that has written into its arguments."
+def first_of(result: Any, written: list, notices: dict | None = None) -> Any:
+    "The result of a function that has written into its arguments, or left warnings."
+    for text, due in (notices or {}).items():
+        if due:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
     return result
 
 

@@ -36,9 +36,9 @@ from litad.program import (
     variable_like,
 )
 from .record import CLOSED, hold
-from .residuals import on
+from .residuals import Apart, on
 from .reverse import pull_back
-from .rules import ByCotangents, ByTangents, generic, operate, settled
+from .rules import ByCotangents, ByTangents, Recomputed, generic, operate, settled
 from .tape import lean_tape
 from .tree import flatten, leaf_type, unflatten
 
@@ -290,7 +290,8 @@ Ruled.push, Ruled.record = _push_ruled, _record_ruled
 # %% ../nbs/042_lines.ipynb #ff254780
 def ruled(trace: Trace, operation: Any, leaves: list) -> Any:
     "What a tracer does with a function that has a rule of its own."
-    if not isinstance(operation, (ByTangents, ByCotangents)):
+    forgets = isinstance(operation, Recomputed) and getattr(trace, "inside", False)
+    if not forgets and not isinstance(operation, (ByTangents, ByCotangents)):
         return operation.run(leaves)
     places = [k for k, x in enumerate(leaves) if traceable(x)]
     seen: list = []
@@ -306,6 +307,6 @@ def ruled(trace: Trace, operation: Any, leaves: list) -> Any:
     boxes = [x for x in leaves if isinstance(x, Box)]
     program = region("run", run, [leaves[k] for k in places], boxes)
     program, more = lifted(program, len(program.inputs))
-    line = Ruled(operation, leaves, places, program)
+    line = Apart(program) if forgets else Ruled(operation, leaves, places, program)
     inputs = tuple([trace.operand(x) for x in [*[leaves[k] for k in places], *more]])
     return unflatten(seen[-1], trace.write(line, inputs, {}, line.results(inputs)))

@@ -33,6 +33,7 @@ from litad.instructions import (
     Writer,
     combine,
     identity,
+    literal,
     register,
 )
 from litad.places import (
@@ -41,6 +42,7 @@ from litad.places import (
     Affine,
     Draft,
     Elements,
+    Entry,
     Flat,
     NeedsMemory,
     aligned,
@@ -389,7 +391,7 @@ class Survey(Elements):
         self.layout, self.integers = lowering.layout, lowering.integers
         self.writer = Silent()
         self.scopes: list[dict] = [{}]
-        self.ranges = dict(lowering.ranges)
+        self.ranges, self.spans = dict(lowering.ranges), lowering.spans
         self.reads: list[tuple] = []
         self.breaks: set[tuple] = set()
         order = self.plan.order
@@ -570,6 +572,8 @@ class Lowering(Registers):
         super().__init__(program, draft)
         self.partial: dict[Step, Partial] = {}
         self.owned: frozenset = frozenset()
+        self.windows: dict = {}  # masks, and in which part of an axis they hold
+        self.nested = False  # in a loop or a branch of the program
 
     def make_plan(self) -> None:
         self.plan = Plan(self.program, self.draft, self.place, self.owned)
@@ -624,6 +628,7 @@ def _counted(
     body: Callable,  # of the register of the counter
     stride: int = 1,
     range_: tuple | None = None,  # the least and the greatest value of the counter
+    asks: bool = False,  # whether indices are looked at before the loop begins
 ) -> None:
     "A loop over a counter."
     writer, k = self.writer, self.writer.number()
@@ -632,13 +637,16 @@ def _counted(
     some = None if known else writer.let(f"icmp slt i64 {low}, {high}")
     writer.do(f"br label %pre{k}")
     writer.label(f"pre{k}")
-    writer.do(f"br i1 {some}, label %head{k}, label %exit{k}" if some else f"br label %head{k}")
+    place, entry, outer = len(writer.lines), Entry(i, k, low, high), self.entry
     writer.label(f"head{k}")
     writer.do(f"{i} = phi i64 [ {low}, %pre{k} ], [ {i}n, %latch{k} ]")
     if known or range_:
         self.ranges[i] = range_ or (low, high - stride)
     with self.scope():
+        self.entry = entry if asks else outer
         body(i)
+        self.entry = outer
+    writer.lines[place:place] = entry.text(writer, some, f"head{k}", f"exit{k}")
     self.ranges.pop(i, None)
     writer.do(f"br label %latch{k}")
     writer.label(f"latch{k}")
@@ -733,7 +741,13 @@ def _leaf(self: Lowering, s: Step, counters: list) -> None:
 def _write_few(self: Lowering, s: Few) -> None:
     "Compute a small array into registers."
     v = s.variable
-    if not several(self, s.equation):
+    if self.nested and not v.shape and s.equation.primitive.name == "guard":
+        self.result(v, (), self.guarded(s.equation))
+    elif v in self.draft.sums:
+        kind = self.kind(v)
+        terms = [self.operand(x, (), kind) for x in s.equation.inputs]
+        self.result(v, (), combine(self.writer, "sum", kind, *terms))
+    elif not several(self, s.equation):
         for index in every(v.shape):
             self.result(v, index, self.compute(v, index))
     elif v in self.pointer and v not in self.draft.elided:
@@ -742,6 +756,32 @@ def _write_few(self: Lowering, s: Few) -> None:
 
 
 Lowering.leaf, Lowering.write_few = _leaf, _write_few
+
+# %% ../nbs/054_loops.ipynb #3f74087e
+def _guarded(self: Lowering, equation: Equation) -> str:
+    "A guarded number, where what is guarded is a number or not a number."
+    writer, y = self.writer, equation.outputs[0]
+    gone, x = equation.inputs
+    kind = self.kind(y)
+    if kind not in ("double", "float"):
+        return self.compute(y, ())
+    number = self.operand(x, (), kind)
+    test = self.operand(gone, (), "i1")
+    k, slot = writer.number(), writer.slot(kind)
+    writer.do(f"store {kind} {number}, ptr {slot}")
+    lost = writer.let(f"fcmp uno {kind} {number}, {number}")
+    writer.do(
+        f'br i1 {lost}, label %rare{k}, label %join{k}, !prof !{{!"branch_weights", i32 1, i32 100000}}'
+    )
+    writer.label(f"rare{k}")
+    kept = writer.let(f"select i1 {test}, {kind} {literal(0, kind)}, {kind} {number}")
+    writer.do(f"store {kind} {kept}, ptr {slot}")
+    writer.do(f"br label %join{k}")
+    writer.label(f"join{k}")
+    return writer.let(f"load {kind}, ptr {slot}")
+
+
+Lowering.guarded = _guarded
 
 # %% ../nbs/054_loops.ipynb #22c04a61
 CUTS = 8
@@ -856,7 +896,7 @@ def _own_slots(self: Lowering, steps: Sequence[Step]) -> None:
         self.partial[s] = self.partial[s]._replace(slots=slots)
 
 
-def _put_aside(self: Lowering, s: Step, index: tuple, count: int) -> str:
+def _put_aside(self: Lowering, s: Step, index: tuple, count: int) -> Variable:
     "Store the partial result of a chunk; the array of them."
     v, kind = Variable((count,), s.variable.dtype), register(s.variable.dtype)
     place = self.draft.temporary(v)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NO_WORK', 'SPELLED', 'OPERANDS', 'take_operation', 'rewrite_region', 'inline', 'keep_still', 'hoist', 'cannot_fail',
-           'spelled', 'optimise', 'show_passes']
+           'spelled', 'inverted', 'optimise', 'show_passes']
 
 # %% ../nbs/038_passes.ipynb #f9509ddf
 import math
@@ -16,7 +16,7 @@ import numpy as np
 import litad.reading  # noqa: F401  (its rules register themselves)
 from . import ops, reductions, shapes
 from .algebra import simplified, simplify
-from .core import Primitive, bind
+from .core import UFUNCS, Primitive, bind
 from .liveness import BRANCHES, HEADS, LoopLine, changed, drop, like, loop_ranges, pick
 from .program import Equation, Program, Variable, inlined, to_dtype, trace
 from litad.rewriting import (
@@ -293,6 +293,48 @@ def spelled(
 
 OPERANDS = {"einsum": 2, "logsumexp": 1}  # spelled out for so many operands only
 
+# %% ../nbs/038_passes.ipynb #438f234f
+def inverted(program: Program, inside: bool = False) -> Program:
+    "The program whose derivatives inside of loops divide once by each divisor, and are guarded once."
+    count: dict = {}
+    for e in program.equations if inside else ():
+        if _is_quotient(e):
+            count[e.inputs[1]] = count.get(e.inputs[1], 0) + 1
+    lines, inverse, made = [], {}, {}
+    for e in program.equations:
+        regions = getattr(e.primitive, "regions", ())
+        if regions and e.primitive.name in (*HEADS, *BRANCHES):
+            new = e.primitive.with_regions([inverted(r, True) for r in regions])
+            e = Equation(new, e.inputs, e.parameters, e.outputs).as_derived_as(e)
+        elif _is_quotient(e) and count.get(e.inputs[1], 0) > 1:
+            a, b = e.inputs
+            if b not in inverse:
+                inverse[b] = like(b)
+                one = Equation(ops.divide, (1.0, b), {}, (inverse[b],))
+                lines.append(one.as_derived_as(e))
+            e = Equation(ops.multiply, (a, inverse[b]), {}, e.outputs).as_derived_as(e)
+        elif e.primitive is ops.guard and inside and _guards(made.get(e.inputs[1]), e):
+            gone, (other, c) = like(e.inputs[0]), made[e.inputs[1]].inputs
+            lines.append(Equation(_OR, (e.inputs[0], other), {}, (gone,)).as_derived_as(e))
+            e = Equation(ops.guard, (gone, c), {}, e.outputs).as_derived_as(e)
+        made.update(dict.fromkeys(e.outputs, e))
+        lines.append(e)
+    return drop(program.copy(equations=lines))
+
+
+_OR = UFUNCS[np.logical_or]
+
+
+def _guards(inner: Equation | None, e: Equation) -> bool:
+    "Whether a guard is inside of another one of the same shape."
+    same = inner is not None and inner.primitive is ops.guard
+    return same and e.inputs[0].shape == inner.inputs[0].shape
+
+
+def _is_quotient(e: Equation) -> bool:
+    floats = [type(x) is Variable and x.dtype.kind == "f" for x in e.inputs]
+    return e.primitive is ops.divide and e.derived and all(floats)
+
 # %% ../nbs/038_passes.ipynb #6ae552ce
 def optimise(
     program: Program,
@@ -307,7 +349,7 @@ def optimise(
         program = drop(rewrite(program, rules, captured, sharing=True))
         if len(program) >= before:
             break
-    return program
+    return inverted(program)
 
 # %% ../nbs/038_passes.ipynb #c061883e
 def show_passes(

@@ -6,12 +6,13 @@
 __all__ = ['ZERO', 'RULES', 'NEW', 'FREE', 'Affine', 'fixed', 'counter', 'aligned', 'every', 'flattened', 'Scopes', 'Indices',
            'Questions', 'Draft', 'same_values', 'Flat', 'Layout', 'Memory', 'NeedsMemory', 'rule', 'Elements',
            'reshaped', 'group', 'digits', 'Slice', 'Single', 'Listed', 'Found', 'parts_of', 'part_of', 'Selection',
-           'source', 'listed', 'integer', 'combination', 'limits', 'computed', 'from_end', 'checked', 'selection_of',
-           'target', 'crossing', 'joined']
+           'source', 'listed', 'integer', 'combination', 'limits', 'Entry', 'computed', 'from_end', 'checked',
+           'selection_of', 'target', 'crossing', 'joined']
 
 # %% ../nbs/052_places.ipynb #774561db
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -145,6 +146,9 @@ class Scopes:
 class Indices(Scopes):
     """Index expressions, and questions about them, as instructions."""
 
+    entry: Any = None  # of the loop whose every turn comes to what is being written
+    spans: dict = {}  # counters of loops -> their first and their last value, as indices
+
     def __init__(self, writer: Writer):
         super().__init__()
         self.writer = writer
@@ -167,6 +171,13 @@ class Indices(Scopes):
 
     def bounds(self, a: Affine) -> tuple[int, int] | None:
         "The least and the greatest value of an index, if they are known."
+        for name, factor in a.terms:
+            if name in self.spans:
+                rest = a + counter(name) * -factor
+                ends = [self.bounds(rest + end * factor) for end in self.spans[name]]
+                if None not in ends:
+                    first, last = ends if factor > 0 else ends[::-1]
+                    return first[0], last[1]
         least = most = a.offset
         for name, factor in a.terms:
             if name not in self.ranges:
@@ -236,6 +247,8 @@ class Draft:
         self.arrays: list[np.ndarray] = []  # known arrays that the kernel is given
         self.fallible = False  # an index may be out of range
         self.selections: dict = {}  # equations and their indices, taken apart
+        self.sums: set = set()  # results of additions whose order does not matter
+        self.origins: dict = {}  # regions, and in which of their inputs' memory their results lie
         self.name, self.threads = "kernel", 1
         self.bits = 0  # of the vector registers it is written for; 0 for this processor's
         self.apart: list[str] = []  # functions of their own, for loops that threads share
@@ -345,6 +358,8 @@ def rule(*names: str) -> Callable:
 class Elements(Memory):
     """Elements of the values of a program, wherever they come from."""
 
+    certain: frozenset = frozenset()  # masks that hold for whatever is being written
+
     def __init__(self, program: Program, draft: Draft):
         super().__init__(draft)
         self.program = program
@@ -365,6 +380,8 @@ class Elements(Memory):
         name = equation.primitive.name
         if name in RULES:
             return RULES[name](self, equation, index)
+        if name == "where" and self.certain and equation.inputs[0] in self.certain:
+            return self.operand(equation.inputs[1], index, self.kind(v))
         if name not in ELEMENT or (equation.parameters and name not in CASTS):
             raise Unsupported(name)
         kinds = self.operand_kinds(equation)
@@ -645,7 +662,7 @@ def combination(elements: Elements, x: Variable) -> Affine | None:
     if equation is None or x.shape or x.dtype.kind != "i":
         return None
     name, parts = equation.primitive.name, [integer(elements, a) for a in equation.inputs]
-    if any([a is None for a in parts]):
+    if any([a is None for a in parts[name == "where" :]]):
         return None
     if name in ("add", "subtract"):
         return parts[0] + (parts[1] if name == "add" else parts[1] * -1)
@@ -654,7 +671,31 @@ def combination(elements: Elements, x: Variable) -> Affine | None:
         return a * b.offset
     if name == "negative":
         return parts[0] * -1
+    if name in ("minimum", "maximum"):
+        return _best(elements, name, *parts)
+    if name == "where":
+        return parts[2] if _is_never(elements, equation.inputs[0]) else None
     return parts[0] if name == "positive" or name in CASTS else None
+
+
+def _best(elements: Elements, name: str, a: Affine, b: Affine) -> Affine | None:
+    "The lesser or the greater of two indices, if their ranges say which it is."
+    gap = elements.bounds(a + b * -1)
+    if gap is None:
+        return None
+    if gap[0] >= 0:
+        return a if name == "maximum" else b
+    return (b if name == "maximum" else a) if gap[1] <= 0 else None
+
+
+def _is_never(elements: Elements, test: Any) -> bool:
+    "Whether a test `i < k` of an index is known not to hold."
+    equation = elements.definition.get(test) if type(test) is Variable else None
+    if equation is None or equation.primitive.name != "less":
+        return False
+    a, b = [integer(elements, x) for x in equation.inputs]
+    gap = elements.bounds(a + b * -1) if a is not None and b is not None else None
+    return gap is not None and gap[0] >= 0
 
 # %% ../nbs/052_places.ipynb #414b2e05
 FREE = (-math.inf, math.inf)
@@ -678,10 +719,68 @@ def limits(elements: Elements, x: Any) -> tuple[float, float]:
     return FREE
 
 # %% ../nbs/052_places.ipynb #e84996fb
+class Entry:
+    """What has to hold before a loop begins, so that its turns need not ask."""
+
+    def __init__(self, counter_: str, number: int, low: Any, high: Any):
+        self.counter, self.number, self.low, self.high = counter_, number, low, high
+        self.lines: list[str] = []
+        self.tests: list[str] = []
+        self.known: set = set()
+
+    def holds(self, elements: Any, a: Affine, n: int) -> bool:
+        "Whether it can be asked at the entry that an index is inside of an axis; if so, it will be."
+        terms = dict(a.terms)
+        factor = terms.pop(self.counter, 0)
+        if not all([re.fullmatch(r"%[iv]\d+", name) for name in terms]):
+            return False
+        if any([int(name[2:]) >= self.number for name in terms]):
+            return False
+        if (a, n) not in self.known:
+            self.known.add((a, n))
+            elements.may_fail()
+            around, elements.writer.lines = elements.writer.lines, self.lines
+            for i in (self.low, self.high):
+                self.ask(
+                    elements.writer.let, a.offset - factor * (i is self.high), terms, factor, i, n
+                )
+            elements.writer.lines = around
+        return True
+
+    def ask(self, let: Callable, offset: int, terms: dict, factor: int, i: Any, n: int) -> None:
+        "The test that an index is inside for one value of the counter."
+        total: Any = offset
+        for name, times in [*terms.items(), (i, factor)]:
+            part = let(f"mul i64 {name}, {times}")
+            total = let(f"add i64 {total}, {part}")
+        self.tests.append(let(f"icmp ult i64 {total}, {n}"))
+
+    def text(self, writer: Writer, some: str | None, go: str, leave: str) -> list[str]:
+        "The jump into the loop, or over it."
+        if not self.tests:
+            return [f"  br i1 {some}, label %{go}, label %{leave}" if some else f"  br label %{go}"]
+        around, writer.lines = writer.lines, self.lines
+        let, fine = writer.let, self.tests[0]
+        for test in self.tests[1:]:
+            fine = let(f"and i1 {fine}, {test}")
+        lost = let(f"xor i1 {fine}, true")
+        if some:
+            lost, fine = let(f"and i1 {lost}, {some}"), let(f"and i1 {fine}, {some}")
+        note = let(f"zext i1 {lost} to i32")
+        status = let(f"or i32 {let('load i32, ptr %status')}, {note}")
+        writer.do(f"store i32 {status}, ptr %status")
+        writer.do(f"br i1 {fine}, label %{go}, label %{leave}")
+        writer.lines = around
+        return self.lines
+
+# %% ../nbs/052_places.ipynb #269b7ab6
 def computed(elements: Elements, x: Any, block: tuple, n: int) -> Affine:
     "An index of an axis of length n that the program computes."
     a = integer(elements, x)
     low, high = limits(elements, x)
+    unknown = a is not None and low == -math.inf and high == math.inf
+    if unknown and elements.entry is not None and elements.entry.holds(elements, a, n):
+        return a
     if low < -n or high >= n or (a is None and low < 0):
         return checked(elements, elements.operand(x, block, "i64"), n)
     if a is None:

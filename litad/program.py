@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -107,6 +107,10 @@ class Equation:
 class Program:
     """A function as data: inputs, equations, outputs."""
 
+    if TYPE_CHECKING:  # cells further down add methods
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(
         self,
         inputs: list,  # variables
@@ -144,6 +148,8 @@ def evaluate(
     read = lambda x: known[x] if type(x) is Variable else x  # noqa: E731
     for equation in program.equations:
         results = equation.run([read(x) for x in equation.inputs])
+        if equation.derived and results and type(results[0]) is Tracer:
+            results[0].trace.equations[-1].as_derived_as(equation)
         if any([y.weak for y in equation.outputs]):
             results = [as_pythons(x) if y.weak else x for x, y in zip(results, equation.outputs)]
         known.update(zip(equation.outputs, results))
@@ -308,6 +314,7 @@ class Trace:
         self.open = True
         self.sweeps = 0  # of tapes, that are going on
         self.rules = 0  # of forward mode, that are running
+        self.notices: dict | None = None  # warnings and whether they are due, if anybody listens
         self.turned: set = (
             set()
         )  # variables whose order in memory is not known to be NumPy's usual one

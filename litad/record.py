@@ -70,7 +70,9 @@ def hold(tape: Any, x: Any) -> Any:
             return x.copy()
         tape.watched.append((x, fingerprint(x)))
         return x
-    return x.alias() if isinstance(x, Box) else x
+    if not isinstance(x, Box):
+        return x
+    return x.held(tape) if x.guest else x.alias()
 
 
 def fingerprint(x: np.ndarray) -> tuple:

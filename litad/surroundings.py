@@ -19,13 +19,14 @@ import hashlib
 import random
 import sys
 import types
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .core import Box, LitadError, user_path
+from .core import Box, LitadError, from_elsewhere, user_path
 from .signature import find, offset_of_slot, slots_of
-from .tree import flatten, unflatten
+from .tree import flatten, leaf_type, unflatten
 
 # %% ../nbs/060_surroundings.ipynb #3e863c6f
 class Mentioned(NamedTuple):
@@ -529,8 +530,24 @@ def has_attributes(x: Any, kind: type) -> bool:
     return not known and (hasattr(x, "__dict__") or of_user(kind.__module__))
 
 
+def _from_elsewhere(self: Surroundings, x: Any, access: Access) -> None:
+    "An array of another library: its numbers are part of the code, and are compared at every call."
+    library = import_module("litad.guests").library_of(type(x))
+    if library.lazy:
+        raise LitadError(
+            "a compiled function cannot close over numbers that are not computed yet",
+            got=leaf_type(x),
+            rule="machine code works on memory",
+            instead="x as an argument, f(w, x), which is then not compiled; or x.compute()",
+        )
+    self.key.append((type(x), str(x.dtype), tuple(x.shape)))
+    self.open = True
+    self.baked.append(library.host(x))
+
+
 LOOKS = [
     (lambda x, kind: isinstance(x, Box), _box),
+    (lambda x, kind: from_elsewhere(x), _from_elsewhere),
     (lambda x, kind: isinstance(x, types.FunctionType), _function),
     (lambda x, kind: isinstance(x, type), _class),
     (lambda x, kind: isinstance(x, functools.partial), _partial),

@@ -450,5 +450,7 @@ def lean_tape(variables: list) -> tuple[Tape, list]:
     if any([isinstance(v, Box) for v in variables]):
         tracers = [constant_of(v) for v in variables if isinstance(plain(v), Unknown)]
         tape.traced = tracers[0].trace if tracers else None
-    own = [v.copy() if type(v) is np.ndarray else v for v in variables]
+    own = [
+        v.copy() if type(v) is np.ndarray or getattr(v, "guest", False) else v for v in variables
+    ]
     return tape, [Var(v, tape, -k - 1) for k, v in enumerate(own)]

@@ -9,6 +9,7 @@ __all__ = ['RECIPES', 'Curve', 'Series', 'mine', 'identity', 'number', 'pending'
            'coefficients', 'is_order', 'curve_of', 'no_curve']
 
 # %% ../nbs/029_taylor.ipynb #3dd130b8
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -186,7 +187,7 @@ def straight(out, primitive, operands, moving, parameters) -> Callable:
 def fit(t: Any, y: Any) -> Any:
     "A coefficient in the shape and dtype of the value."
     t = number(present(t))
-    t = np.broadcast_to(t, np.shape(y)) if np.shape(t) != np.shape(y) else t
+    t = np.broadcast_to(t, y.shape) if getattr(t, "shape", ()) != y.shape else t
     return t if t.dtype == y.dtype else cast(t, y.dtype)
 
 # %% ../nbs/029_taylor.ipynb #21529633
@@ -204,6 +205,7 @@ def convolution(out, primitive, operands, moving, parameters) -> Callable:
     return more
 
 
+@functools.cache
 def inside_out(first: int, j: int) -> list:
     "The ways to split j in two, neither part below the first: even halves first, a part that was found last comes last."
     return sorted(range(first, j + 1 - first), key=lambda i: max(i, j - i))

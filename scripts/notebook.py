@@ -23,6 +23,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from where import cells_in
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "nbs"
@@ -154,7 +155,8 @@ def _describe(cell: NotebookNode | None, error: str) -> str:
     errors = [output for output in cell.outputs if output.output_type == "error"]
     trace = "\n".join(errors[-1].traceback) if errors else error
     trace = re.sub(r"\x1b\[[0-9;]*m", "", trace)
-    return f"cell {cell.get('id', '?')}:\n\n{cell.source}\n\n{trace}"
+    rooms = "".join(f"\n{room}" for room in cells_in(trace))
+    return f"cell {cell.get('id', '?')}:\n\n{cell.source}\n\n{trace}{rooms}"
 
 
 def from_text(text: Path) -> Path:

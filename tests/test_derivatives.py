@@ -291,3 +291,12 @@ def test_a_jacobian_carries_something_beside_it(transform):
     assert beside["name"] == "s" and type(beside["twice"]) is np.ndarray
     matrix, beside = hessian(lambda x: (np.sum(x**3), x), has_aux=True)(np.ones(2))
     assert np.allclose(matrix, 6 * np.eye(2)) and np.all(beside == 1)
+
+
+def test_columns_of_several_arguments_in_a_program():
+    f = lambda p, m: m @ np.ones(2) * p  # noqa: E731
+    a = np.arange(4.0).reshape(2, 2)
+    for found, exact in zip(litad.jit(jacfwd(f, (0, 1)))(1.5, a), jacfwd(f, (0, 1))(1.5, a)):
+        assert np.allclose(found, exact)
+    with pytest.raises(LitadError, match="no differentiable path leads from argument 1"):
+        litad.jit(jacfwd(lambda p, m: p * np.ones(2), (0, 1)))(1.5, a)

@@ -492,14 +492,275 @@ def test_dense_output_in_a_program(method):
         assert np.isclose(jit(grad(total))(1.0), 2 * f(1.0, times) @ slope, rtol=1e-6)
 
 
-def test_events_in_a_program_warn():
-    f = jit(
-        lambda p: solve_ivp(
-            lambda t, u: -p * u, (0, 1), np.ones(1), events=lambda t, u: u[0] - 0.5
-        ).t_events[0]
+def third_impact(speed):
+    t, u = 0.0, np.stack([1.0, speed])
+    for _ in range(3):
+        s = solve_ivp(lambda t, u: np.stack([u[1], -9.81]), (t, 10.0), u, events=ground, rtol=1e-9)  # fmt: skip
+        t, u = s.t[-1], np.stack([0.0, -0.8 * s.last[1]])
+    return t
+
+
+def test_bounces_in_a_program():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, g = jit(value_and_grad(third_impact))(2.0)
+        pushed = jit(derivative(third_impact))(2.0)
+    assert abs(value - third_impact(2.0)) < 1e-13
+    assert abs(g - grad(third_impact)(2.0)) < 1e-12 and abs(pushed - g) < 1e-12
+
+
+def test_bounces_differentiate_twice_in_a_program():
+    def impact(speed):
+        s = solve_ivp(lambda t, u: np.stack([u[1], -9.81]), (0, 10.0), np.stack([1.0, speed]), events=ground, rtol=1e-9)  # fmt: skip
+        return s.t[-1]
+
+    want = derivative(grad(lambda v: (v + np.sqrt(v**2 + 2 * 9.81)) / 9.81))(2.0)
+    assert abs(derivative(grad(impact))(2.0) - want) < 1e-12
+    assert abs(jit(derivative(grad(impact)))(2.0) - want) < 1e-12
+
+
+def rises(t, u, w):
+    return u[0]
+
+
+def low(t, u, w):
+    return u[0] + 0.5
+
+
+def far(t, u, w):
+    return u[0] - 9.0
+
+
+rises.direction, low.terminal, far.terminal = 1, 2, True
+
+
+@pytest.mark.parametrize("method", ["dopri5", "verner7", "rk4", "rodas5p", "auto"])
+def test_several_events_in_a_program(method):
+    def solution(w):
+        rate = lambda t, u, w: np.stack([u[1], -w * w * u[0]])  # noqa: E731
+        s = solve_ivp(rate, (0.0, 20.0), np.array([1.0, 0.0]), method, events=[rises, low, far, lambda t, u, w: u[1]],
+                      args=(w,), t_eval=np.array([0.1, 2.0, 15.0]), rtol=1e-8, atol=1e-10, max_events=5)  # fmt: skip
+        return s.t_events, s.y_events, s.last, s.y, s.status
+
+    (times, states, last, y, status), ours = solution(1.3), jit(solution)(1.3)
+    assert status == ours[4] == 1 and len(times[1]) == 2
+    for k, (t, u) in enumerate(zip(times, states)):
+        n = len(t)
+        assert ours[0][k].shape == ((5, 2, 1, 5)[k],) and np.isnan(ours[0][k][n:]).all()
+        assert np.allclose(ours[0][k][:n], t, atol=1e-9)
+        assert n == 0 or np.allclose(ours[1][k][:n], u, atol=1e-9)
+    assert np.allclose(ours[2], last, atol=1e-9) and np.allclose(ours[3][:, :2], y, atol=1e-9)
+    assert np.isnan(ours[3][:, 2]).all() and abs(last[0] + 0.5) < 1e-12
+    numbers = lambda w: np.stack([solution(w)[0][0][0], solution(w)[0][1][1], *solution(w)[2]])  # noqa: E731
+    forward = jacfwd(numbers)(1.3)
+    if method in ("dopri5", "rodas5p"):
+        assert np.allclose(jacrev(numbers)(1.3), forward, rtol=1e-9)
+        assert np.allclose(jit(jacfwd(numbers))(1.3), forward, rtol=1e-6)
+        assert np.allclose(jit(jacrev(numbers))(np.array(1.3)), forward, rtol=1e-6)
+
+
+def test_more_events_than_there_is_room_for():
+    rate = lambda t, u: np.stack([u[1], -u[0]])  # noqa: E731
+    f = jit(lambda u: solve_ivp(rate, (0.0, 20.0), u, events=lambda t, u: u[0], max_events=3, **TIGHT))  # fmt: skip
+    s = f(np.array([1.0, 0.0]))
+    assert s.status == -5 and "max_events" in s.message and not s.success
+    assert np.allclose(s.t_events[0], (np.arange(3) + 0.5) * np.pi, atol=1e-6)
+    assert np.allclose(s.last, [np.cos(20), -np.sin(20)], atol=1e-6)
+
+
+def test_an_event_that_never_happens_in_a_program():
+    f = jit(lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), events=lambda t, u: u[0] - 2))  # fmt: skip
+    s = f(1.0)
+    assert s.status == 0 and np.isnan(s.t_events[0]).all() and s.y_events[0].shape == (64, 1)
+    g = jit(grad(lambda p: solve_ivp(lambda t, u: -p * u, (0, 1), np.ones(1), events=lambda t, u: u[0] - 2, **TIGHT).last[0]))  # fmt: skip
+    assert np.isclose(g(1.0), -np.exp(-1))
+
+
+def test_events_over_closures_keep_their_attributes():
+    def crossing(level):
+        def event(t, u):
+            return u[0] - level
+
+        event.terminal = True
+        return solve_ivp(lambda t, u: -u, (0, 5), np.ones(1), events=event, **TIGHT).t[-1]
+
+    for f in (grad(crossing), jit(grad(crossing)), derivative(crossing)):
+        assert np.isclose(f(0.25), -4.0, rtol=1e-8)
+
+
+def test_states_at_events_lie_on_them():
+    s = solve_ivp(oscillate, (0, 30), [1.0, 0.0], "RK45", events=low_place, rtol=1e-3, atol=1e-3)
+    assert s.status == 1 and abs(s.last[0] + 0.5) < 1e-14
+    f = jit(lambda u: solve_ivp(oscillate, (0.0, 30.0), u, "RK45", events=low_place, rtol=1e-3, atol=1e-3).last)  # fmt: skip
+    assert np.allclose(f(np.array([1.0, 0.0])), s.last, atol=1e-13)
+
+
+def low_place(t, u):
+    return u[0] + 0.5
+
+
+low_place.terminal = True
+
+
+def test_stiffness_is_named_in_a_program():
+    rate = lambda t, u: -1000 * (u - np.cos(t))  # noqa: E731
+    for method in ("tsit5", "verner7", "rk4"):
+        f = jit(lambda u, m=method: solve_ivp(rate, (0, 1), u, m).last)
+        g = jit(grad(lambda u, m=method: solve_ivp(rate, (0, 1), u, m).last[0]))
+        for call in (f, f, g, g):
+            with pytest.warns(RuntimeWarning, match=f"looks stiff.*{method}.*auto"):
+                call(np.ones(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jit(lambda u: solve_ivp(lambda t, u: -u, (0, 100), u).last)(np.ones(1))
+
+
+def test_many_steps_in_a_program():
+    def last(p):
+        return solve_ivp(lambda t, u: p * np.cos(40 * t) * u, (0.0, 200.0), np.ones(1), "rk4", step=0.01)  # fmt: skip
+
+    s = jit(last)(1.0)
+    assert s.status == 0 and s.accepted == 20_000 and np.isclose(s.t[-1], 200.0)
+    g = jit(grad(lambda p: last(p).last[0]))(1.0)
+    exact = np.sin(40 * 200.0) / 40
+    assert np.isclose(g, exact * np.exp(exact), rtol=1e-6)
+    assert np.isclose(jit(derivative(lambda p: last(p).last[0]))(1.0), g, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "taylor"])
+def test_single_precision_stays(method):
+    rates = np.array([1, 2, 3], np.float32)
+    rate = lambda t, u: -rates * u * np.cos(t)  # noqa: E731
+    first = np.ones(3, np.float32)
+    options = {"rtol": 1e-4, "atol": 1e-5, "max_steps": 5000, "dense_output": True}
+    f = lambda u: solve_ivp(rate, (0, 1), u, method, **options)  # noqa: E731
+    s, value = f(first), jit(lambda u: f(u).last)(first)
+    assert s.y.dtype == s.last.dtype == value.dtype == np.float32 and s.t.dtype == float
+    assert s.sol(0.3).dtype == np.float32
+    assert np.allclose(s.last, np.exp(-rates * np.sin(1)), atol=5e-3)
+    assert np.allclose(value, s.last, atol=1e-5)
+    g = grad(lambda u: np.sum(f(u).last))(first)
+    assert g.dtype == np.float32 and np.allclose(g, s.last, rtol=1e-3)
+
+
+def test_tolerances_of_single_precision():
+    with pytest.warns(RuntimeWarning, match="rtol=1e-09"):
+        s = solve_ivp(lambda t, u: -u, (0, 1), np.ones(1, np.float32), rtol=1e-9, atol=1e-9)
+    assert s.success and s.accepted < 100
+
+
+BAD = {
+    "nan": lambda t, u: np.where(t < 0.5, -u, u * np.nan),
+    "infinite": lambda t, u: u**2 * 4,
+    "shape": lambda t, u: np.concatenate([u, u]),
+    "raises": lambda t, u: -u if t < 0.5 else 1 // 0,
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_bad_input_is_the_same_compiled(compiled):
+    def run(rate, span=(0.0, 1.0), **options):
+        f = lambda u: solve_ivp(rate, span, u, **options)  # noqa: E731
+        return (jit(f) if compiled else f)(np.ones(1))
+
+    nan = run(BAD["nan"])
+    assert nan.status == -4 and 0.3 < nan.t[-1] <= 0.51
+    assert np.allclose(nan.last, np.exp(-nan.t[-1]), rtol=1e-2)
+    assert np.allclose(nan.y[0, -1], nan.last)
+    blown = run(BAD["infinite"])
+    assert blown.status == -1 and abs(blown.t[-1] - 0.25) < 1e-3
+    broken = run(BAD["raises"], max_step=0.1)
+    assert broken.status == -3 and "ZeroDivisionError" in broken.message and broken.t[-1] > 0.2
+    back = run(lambda t, u: -u, (1.0, 0.0), rtol=1e-8, atol=1e-10)
+    assert back.status == 0 and np.isclose(back.last[0], np.e)
+    still = run(lambda t, u: -u, (2.0, 2.0))
+    assert still.status == 0 and still.last[0] == 1 and still.t[-1] == 2
+    for bad in ({"rate": BAD["shape"]}, {"rate": BAD["nan"], "first_step": -1.0}):
+        with pytest.raises(LitadError):
+            run(**bad)
+    with pytest.warns(RuntimeWarning, match="rtol"):
+        assert run(lambda t, u: -u, rtol=1e-18).status == 0
+    few = run(lambda t, u: np.cos(99 * t) * u, (0.0, 9.0), max_steps=50)
+    assert few.status == -2
+
+
+def rod(n):
+    def rate(t, u, k):
+        padded = np.concatenate([np.zeros(1), u, np.zeros(1)])
+        return k * (padded[2:] - 2 * padded[1:-1] + padded[:-2]) * (n + 1) ** 2 + u * (1 - u)
+
+    return rate, np.sin(np.pi * np.linspace(0, 1, n + 2)[1:-1])
+
+
+@pytest.mark.parametrize("method", ["rodas5p", "kvaerno5", "auto"])
+def test_bands_in_a_program(method):
+    rate, first = rod(100)
+    last = lambda k: solve_ivp(rate, (0, 0.05), first, method, args=(k,), rtol=1e-6, atol=1e-8).last  # noqa: E731
+    program = trace(last, 1.0)
+    assert not any(v.shape == (100, 100) for v in inner_variables(program))
+    assert np.allclose(jit(last)(1.0), last(1.0), atol=1e-8)
+    if method == "rodas5p":
+        h = 1e-5
+        slope = jit(derivative(lambda k: np.sum(last(k))))(1.0)
+        difference = (np.sum(last(1 + h)) - np.sum(last(1 - h))) / (2 * h)
+        assert np.isclose(slope, difference, rtol=1e-4)
+        assert np.isclose(jit(grad(lambda k: np.sum(last(k))))(1.0), slope, rtol=1e-8)
+
+
+def inner_variables(program):
+    for e in program.equations:
+        yield from e.outputs
+        for region in getattr(e.primitive, "regions", ()):
+            yield from inner_variables(region)
+
+
+def test_bands_in_another_order():
+    rng = np.random.default_rng(0)
+    order = rng.permutation(80)
+    back = np.argsort(order)
+    rate, first = rod(80)
+    mixed = lambda t, u: rate(t, u[order], 1.0)[back]  # noqa: E731
+    f = jit(lambda u: solve_ivp(mixed, (0, 0.05), u, "rodas5p", rtol=1e-6, atol=1e-8).last)
+    want = solve_ivp(rate, (0, 0.05), first, "rodas5p", args=(1.0,), rtol=1e-6, atol=1e-8).last
+    assert np.allclose(f(first[back])[order], want, atol=1e-9)
+    assert not any(v.shape == (80, 80) for v in inner_variables(trace(f.__wrapped__, first)))
+
+
+def test_odeint_takes_all_arguments_of_scipy():
+    times = np.linspace(0, 2, 5)
+    rate = lambda u, t: -u  # noqa: E731
+    options = dict(Dfun=lambda u, t: -np.eye(1), col_deriv=0, ml=0, mu=0, rtol=1e-8, atol=1e-8,
+                   h0=0.1, hmax=0.5, hmin=0.0, ixpr=0, mxstep=500, mxhnil=1, mxordn=5, mxords=3, printmessg=0)  # fmt: skip
+    y, info = odeint(rate, 1.0, times, full_output=True, **options)
+    theirs, known = scipy.integrate.odeint(rate, 1.0, times, full_output=True, **options)
+    assert y.shape == theirs.shape and np.allclose(y, theirs, atol=1e-6)
+    assert info["message"] == known["message"] and set(info) <= set(known) | {"message"}
+    for name in ("nst", "nfe", "nje", "tcur"):
+        assert info[name].shape == known[name].shape
+    with pytest.raises(LitadError, match="critical"):
+        odeint(rate, 1.0, times, tcrit=[0.5])
+    assert odeint(rate, [1.0], times, (), None, 0, 0).shape == (5, 1)
+
+
+def test_solutions_have_the_fields_of_scipys():
+    ours, theirs = (
+        f(oscillate, (0, 1), [1.0, 0.0]) for f in (solve_ivp, scipy.integrate.solve_ivp)
     )
-    with pytest.warns(RuntimeWarning, match="t_eval"):
-        assert np.allclose(f(1.0), np.log(2), atol=1e-4)
+    assert set(ours.keys()) == set(theirs.keys()) and "nlu" in ours and "nothing" not in ours
+    assert {type(ours[k]) for k in ("nfev", "njev", "nlu", "status")} == {int}
+
+
+def test_the_end_may_be_infinite_if_an_event_ends_it():
+    for f in (solve_ivp, scipy.integrate.solve_ivp):
+        s = f(lambda t, u: -u, (0, np.inf), [1.0], events=half, rtol=1e-6, atol=1e-9)
+        assert s.status == 1 and np.isclose(s.t[-1], np.log(2), atol=1e-4)
+
+
+def half(t, u):
+    return u[0] - 0.5
+
+
+half.terminal = True
 
 
 def test_errors_are_reported():
@@ -529,9 +790,21 @@ def test_reverse_remembers_few_states():
 
 def test_blocks_in_a_program():
     f = lambda p: last(p, rtol=1e-6, atol=1e-8, max_steps=400)[0]  # noqa: E731
-    program = trace(grad(f), P)
-    blocks = [e for e in program.equations if [v.shape for v in e.outputs] == [(2,), (21, 2)]]
-    assert len(blocks) == 1
-    assert not any([v.shape == (21, 21) for e in program.equations for v in e.outputs])
+    for transformed, copies in ((grad(f), 1), (hessian(f), 5)):
+        shapes = [v.shape for v in inner_variables(trace(transformed, P))]
+        rooms = {s for s in shapes if len(s) > 1 and 21 in s}
+        assert (21, 2) in rooms and all(np.prod(s) <= 21 * 2 * copies for s in rooms), rooms
+        assert not any(400 in s or 401 in s for s in shapes if len(s) > 1)
     assert np.allclose(jit(grad(f))(P), grad(f)(P), rtol=1e-9)
+    assert np.allclose(jit(hessian(f))(P), hessian(f)(P), rtol=1e-9)
+
+
+def test_reverse_over_forward_in_a_program():
+    f = lambda p: last(p, rtol=1e-6, atol=1e-8, max_steps=400)[0]  # noqa: E731
+    assert np.allclose(jit(jacrev(jacfwd(f)))(P), hessian(f)(P), rtol=1e-9)
+
+
+def test_hessian_over_requested_times_in_a_program():
+    times = np.array([0.3, 1.0])
+    f = lambda p: np.sum(solve_ivp(species, (0, 1), START, args=(p,), t_eval=times, rtol=1e-6, atol=1e-8, max_steps=400).y ** 2)  # noqa: E731  # fmt: skip
     assert np.allclose(jit(hessian(f))(P), hessian(f)(P), rtol=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
 import subprocess
@@ -147,3 +148,19 @@ def test_tour_runner_shows_the_failing_cell(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().err
     assert "weights = 1 / 0" in shown and "ZeroDivisionError: division by zero" in shown
     assert not page.exists()
+
+
+def test_signatures_have_no_annotations_in_quotes():
+    "The site evaluates annotations where it shows a function: perhaps before they are defined."
+    quoted = []
+    for path in (ROOT / "litad").rglob("*.py"):
+        module = ast.parse(path.read_text(encoding="utf-8")).body
+        classes = [x for x in module if isinstance(x, ast.ClassDef)]
+        makers = [x for c in classes for x in c.body if getattr(x, "name", "") == "__init__"]
+        for node in [*module, *makers]:
+            if isinstance(node, ast.FunctionDef) and (node in makers or node.name[0] != "_"):
+                a = node.args
+                told = [x.annotation for x in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+                if any(isinstance(x, ast.Constant) and x.value for x in [*told, node.returns]):
+                    quoted.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}")
+    assert not quoted, quoted

@@ -128,6 +128,7 @@ SHAPES = {
     "binom": [9, 0.3],
     "betabinom": [9, 1.2, 0.8],
     "bernoulli": [0.3],
+    "erlang": [2.0],
     "geom": [0.3],
     "nbinom": [2.5, 0.4],
     "logser": [0.6],

@@ -64,7 +64,7 @@ PROGRAMS = {
     ),
     "outer": lambda t: np.sum(np.outer(np.stack([t, np.exp(t)]), np.stack([t, 2 * t])) ** 2),
     "max": lambda t: np.max(np.stack([t, np.sin(t), t * t])),
-    "where": lambda t: np.where(t > 0.3, np.log(t), np.sqrt(-t)),
+    "where": lambda t: chosen(t),
     "branch": lambda t: np.log(t) if t > 0.3 else t,
     "indices": lambda t: np.sum((t * np.arange(4.0))[np.array([1, 3, 3])] ** 3),
     "concatenate": lambda t: np.concatenate([np.stack([t, t]), np.ones(1)])[0] ** 2,
@@ -79,6 +79,11 @@ PROGRAMS = {
     "deep": lambda t: np.exp(np.sin(np.sqrt(1 + np.cos(t) ** 2))) / np.cosh(t),
     "stores": lambda t: stored(t),
 }
+
+
+def chosen(t):
+    with np.errstate(invalid="ignore"):  # the branch not taken has no value here
+        return np.where(t > 0.3, np.log(t), np.sqrt(-t))
 
 
 def stored(t):

@@ -1,0 +1,99 @@
+"""Plain Python with loops, branches and stores: compiled from source, forwards and backwards, without a word of rewriting."""
+
+import copy
+
+import numpy as np
+import pytest
+from kernels import KERNELS
+
+from litad import explain, grad, jit, jvp, value_and_grad
+
+# Kernels as scientists write them: values, gradients both ways, and nothing left to Python.
+
+
+def fresh(args):
+    return copy.deepcopy(args)
+
+
+def flat(out):
+    "The numbers of a result."
+    return np.concatenate([np.ravel(x).astype(float) for x in (out if isinstance(out, tuple) else (out,))])
+
+
+def scalar(f):
+    "A kernel's results as one number."
+
+    def total(*args):
+        out = f(*args)
+        parts = out if isinstance(out, tuple) else (out,)
+        return sum([np.sum(np.cos(k + np.arange(np.size(y))) * np.ravel(y)) for k, y in enumerate(parts)])
+
+    return total
+
+
+def places(args, wrt):
+    if wrt is not None:
+        return wrt
+    return tuple([k for k, x in enumerate(args) if np.asarray(x).dtype.kind == "f"])
+
+
+def moved(args, where, directions, h):
+    new = list(fresh(args))
+    for k, d in zip(where, directions):
+        new[k] = new[k] + h * d
+    return new
+
+
+def quotient(f, args, where, directions, h=1e-4):
+    "A difference quotient of fourth order."
+    at = [f(*moved(args, where, directions, s * h)) for s in (-2, -1, 1, 2)]
+    return (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h)
+
+
+def all_compiled(f, args):
+    "That nothing runs in Python."
+    left = explain(f, *fresh(args)).fallback
+    assert not left, left
+
+
+def close(a, b, rtol):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.shape == b.shape and np.allclose(a, b, rtol=rtol, atol=rtol * max(1, np.max(np.abs(b), initial=0)))
+
+
+def check(f, args, wrt=None):
+    where = places(args, wrt)
+    random = np.random.default_rng(0)
+    ours, theirs = fresh(args), fresh(args)
+    value = flat(jit(f)(*ours))
+    assert close(value, flat(f(*theirs)), 1e-11)
+    for a, b in zip(ours, theirs):
+        assert close(a, b, 1e-12), "an argument is not left as NumPy leaves it"
+    all_compiled(f, args)
+    total = scalar(f)
+    slope = value_and_grad(total, where)
+    value, slopes = jit(slope)(*fresh(args))
+    assert close(value, total(*fresh(args)), 1e-11)
+    all_compiled(slope, args)
+
+    def forward(args, directions):
+        def along(*moving):
+            new = list(args)
+            for k, x in zip(where, moving):
+                new[k] = x
+            return total(*new)
+
+        return jvp(along, tuple([args[k] for k in where]), directions)[1]
+
+    for _ in range(2):
+        directions = tuple([random.normal(size=np.shape(args[k]))[()] for k in where])
+        along = sum([np.sum(g * d) for g, d in zip(slopes, directions)])
+        assert close(along, quotient(total, args, where, directions), 2e-6), "reverse is not the difference quotient"
+        assert close(jit(forward)(list(fresh(args)), directions), along, 1e-8), "forward is not reverse"
+
+
+@pytest.mark.parametrize("n", [5, 12])
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel(name, n):
+    f, arguments, wrt = KERNELS[name]
+    check(f, arguments(n), wrt)
