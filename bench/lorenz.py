@@ -1,6 +1,7 @@
 """A solver that chooses its steps: Lorenz's equations by Dormand and Prince to t = 100, compiled.
 
-The equations are chaotic: each solver is checked at t = 5, and for being on the attractor at 100.
+Twice: the loop written by hand, and `solve_ivp` as a user calls it. The equations are chaotic: each
+solver is checked at t = 5, and for being on the attractor at 100.
 """
 
 from functools import partial
@@ -45,30 +46,32 @@ def dormand_prince(f, u, until, xp, while_loop):
     return while_loop(lambda state: state[0] < until, step, (0.0, FIRST, u, f(u)))[2]
 
 
-race = Race(
-    "lorenz, t = 100",
-    "Lorenz's equations by Dormand and Prince, tolerances 1e-8 and 1e-6",
-    baseline="C",
-    reference=lambda: np.array([0.0, 0.0, 25.0]),
-)
+def race_of(name):
+    title = "Lorenz's equations by Dormand and Prince, tolerances 1e-8 and 1e-6"
+    return Race(name, title, baseline="C", reference=lambda: np.array([0.0, 0.0, 25.0]))
 
 
-def solver(name, needs):
-    "Decorator: add what builds a function of the last time."
+by_hand, by_call = race_of("lorenz, t = 100"), race_of("solve_ivp: lorenz, t = 100")
+
+
+def solver(name, needs, *races):
+    "Decorator: add what builds a function of the last time, checked at t = 5."
 
     def add(build):
-        @race.entry(name, needs, rtol=2.0)
-        def _():
+        def checked():
             solve = build()
             off = deviation(solve(5.0), AT_FIVE)
             if not off < 1e-4:
                 raise ValueError(f"off the solution at t = 5 by {off:.1e}")
             return partial(solve, UNTIL)
 
+        for race in races:
+            race.entry(name, needs, rtol=2.0)(checked)
+
     return add
 
 
-@solver("C", GCC)
+@solver("C", GCC, by_hand, by_call)
 def _():
     f, u = limits().lorenz, np.empty(3)
 
@@ -79,7 +82,7 @@ def _():
     return solve
 
 
-@solver("litad", "litad")
+@solver("litad", "litad", by_hand)
 def _():
     from litad import while_loop
     from litad.jit import jit
@@ -88,7 +91,7 @@ def _():
     return partial(f, START)
 
 
-@solver("JAX", "jax")
+@solver("JAX", "jax", by_hand)
 def _():
     jax, jnp = jax_and_numpy()
     f = lambda u: jnp.stack(rate(u))  # noqa: E731
@@ -97,7 +100,7 @@ def _():
     return lambda until: jax.block_until_ready(solve(u, until))
 
 
-@solver("Diffrax", "diffrax")
+@solver("Diffrax", "diffrax", by_hand, by_call)
 def _():
     import diffrax
 
@@ -117,7 +120,7 @@ def _():
     return lambda until: jax.block_until_ready(solve(u, until))
 
 
-@solver("heyoka", "heyoka")
+@solver("heyoka", "heyoka", by_hand)
 def _():
     """Its own Taylor method, at a tolerance that gives a smaller error at t = 5."""
     import heyoka as hy
@@ -135,5 +138,37 @@ def _():
     return solve
 
 
-race.target("litad", "C", 1.5)
-RACES = [race]
+def by_litad(method):
+    from litad.jit import jit
+    from litad.ode import solve_ivp
+
+    def last(u, until):
+        span, options = (0.0, until), {"rtol": RELATIVE, "atol": ABSOLUTE}
+        return solve_ivp(lambda t, u: np.stack(rate(u)), span, u, method, **options).last
+
+    return partial(jit(last), START)
+
+
+@solver("litad", "litad", by_call)
+def _():
+    return by_litad("dopri5")
+
+
+@solver("litad, Tsitouras", "litad", by_call)
+def _():
+    return by_litad("tsit5")
+
+
+@solver("SciPy, RK45", "", by_call)
+def _():
+    from scipy.integrate import solve_ivp
+
+    f = lambda t, u: rate(u)  # noqa: E731
+    return lambda t: solve_ivp(f, (0, t), START, rtol=RELATIVE, atol=ABSOLUTE).y[:, -1]
+
+
+by_hand.target("litad", "C", 1.5)
+by_call.target("litad", "C", 1.5)
+by_call.target("litad", "Diffrax", 1 / 5)
+by_call.target("litad", "SciPy, RK45", 1 / 80)
+RACES = [by_hand, by_call]

@@ -1,109 +1,10 @@
-"""Solvers of differential equations as a user calls them: solve_ivp, compiled."""
+"""Solvers of differential equations as a user calls them: solve_ivp, compiled.
+
+Lorenz's equations are in lorenz.py.
+"""
 
 import numpy as np
-from harness import GCC, Race, deviation, jax_and_numpy
-from limits import limits
-
-# ------------------------------------------------------------------ Lorenz, t = 100
-
-START, UNTIL, FIRST, ABSOLUTE, RELATIVE = np.array([1.0, 0.0, 0.0]), 100.0, 0.01, 1e-8, 1e-6
-AT_FIVE = np.array([-6.974570472684, -7.021060890822, 25.119616492127])  # by a method of order 8
-
-
-def lorenz(t, u, stack=np.stack):
-    x, y, z = u[0], u[1], u[2]
-    return stack([10.0 * (y - x), x * (28.0 - z) - y, x * y - 8 / 3 * z])
-
-
-chaos = Race(
-    "solve_ivp: lorenz, t = 100",
-    "Lorenz's equations by Dormand and Prince, tolerances 1e-8 and 1e-6",
-    baseline="C",
-    reference=lambda: np.array([0.0, 0.0, 25.0]),
-)
-
-
-def solver(name, needs, slow=False):
-    "Decorator: add what builds a function of the last time, checked at t = 5."
-
-    def add(build):
-        @chaos.entry(name, needs, rtol=2.0, slow=slow)
-        def _():
-            solve = build()
-            off = deviation(solve(5.0), AT_FIVE)
-            if not off < 1e-4:
-                raise ValueError(f"off the solution at t = 5 by {off:.1e}")
-            return lambda: solve(UNTIL)
-
-    return add
-
-
-@solver("C", GCC)
-def _():
-    f, u = limits().lorenz, np.empty(3)
-
-    def solve(until):
-        f(START, until, FIRST, ABSOLUTE, RELATIVE, u)
-        return u
-
-    return solve
-
-
-def by_litad(method):
-    from litad.jit import jit
-    from litad.ode import solve_ivp
-
-    def last(u, until):
-        span, options = (0.0, until), {"rtol": RELATIVE, "atol": ABSOLUTE}
-        return solve_ivp(lorenz, span, u, method, **options).last
-
-    f = jit(last)
-    return lambda until: f(START, until)
-
-
-@solver("litad", "litad")
-def _():
-    return by_litad("dopri5")
-
-
-@solver("litad, Tsitouras", "litad")
-def _():
-    return by_litad("tsit5")
-
-
-@solver("Diffrax", "diffrax")
-def _():
-    import diffrax
-
-    jax, jnp = jax_and_numpy()
-    equations = diffrax.ODETerm(lambda t, u, _: lorenz(t, u, jnp.stack))
-    steps = diffrax.PIDController(atol=ABSOLUTE, rtol=RELATIVE)
-
-    @jax.jit
-    def solve(u, until):
-        return diffrax.diffeqsolve(
-            equations, diffrax.Dopri5(), 0.0, until, FIRST, u,
-            stepsize_controller=steps, max_steps=None, adjoint=diffrax.ForwardMode(),
-        ).ys[0]  # fmt: skip
-
-    u = jnp.asarray(START)
-    return lambda until: jax.block_until_ready(solve(u, until))
-
-
-@solver("SciPy, RK45", "")
-def _():
-    from scipy.integrate import solve_ivp
-
-    def solve(until):
-        f = lambda t, u: lorenz(t, u, list)  # noqa: E731
-        return solve_ivp(f, (0, until), START, rtol=RELATIVE, atol=ABSOLUTE).y[:, -1]
-
-    return solve
-
-
-chaos.target("litad", "C", 1.5)
-chaos.target("litad", "Diffrax", 1 / 5)
-chaos.target("litad", "SciPy, RK45", 1 / 80)
+from harness import Race, jax_and_numpy
 
 # ------------------------------------------------------------------ Robertson
 
@@ -147,6 +48,55 @@ by_scipy("BDF")
 by_scipy("Radau")
 stiff.target("litad", "SciPy, LSODA", 1 / 10)
 stiff.target("litad", "SciPy, BDF", 1 / 10)
+
+# ------------------------------------------------------------------ the method of lines
+
+POINTS = 1000
+WARM = np.sin(np.pi * np.arange(1, POINTS + 1) / (POINTS + 1))
+
+
+def heat(t, u):
+    padded = np.concatenate([np.zeros(1), u, np.zeros(1)])
+    return (padded[2:] - 2 * padded[1:-1] + padded[:-2]) * (POINTS + 1) ** 2 + u * (1 - u)
+
+
+def cooled(method, rtol=1e-6, atol=1e-8):
+    from litad.ode import solve_ivp
+
+    return lambda u: solve_ivp(heat, (0.0, 0.1), u, method, rtol=rtol, atol=atol).last
+
+
+lines = Race(
+    "solve_ivp: heat, 1000 points",
+    "a warm rod of 1000 points with a reaction, tolerance 1e-6",
+    baseline="SciPy, BDF, banded",
+    reference=lambda: cooled("rodas5p", 1e-10, 1e-12)(WARM),
+)
+
+
+@lines.entry("litad", "litad", rtol=1e-4)
+def _():
+    from litad.jit import jit
+
+    f = jit(cooled("rodas5p"))
+    return lambda: f(WARM)
+
+
+@lines.entry("litad, eager", "litad", rtol=1e-4)
+def _():
+    return lambda: cooled("rodas5p")(WARM)
+
+
+@lines.entry("SciPy, BDF, banded", rtol=1e-3)
+def _():
+    from scipy.integrate import solve_ivp
+    from scipy.sparse import diags_array
+
+    ones = np.ones(POINTS)
+    pattern = diags_array([ones[1:], ones, ones[1:]], offsets=[-1, 0, 1])
+    options = {"jac_sparsity": pattern, "rtol": 1e-6, "atol": 1e-8}
+    return lambda: solve_ivp(heat, (0.0, 0.1), WARM, "BDF", **options).y[:, -1]
+
 
 # ------------------------------------------------------------------ sensitivities
 
@@ -233,4 +183,4 @@ def _():
     return call
 
 
-RACES = [chaos, stiff, sensitive]
+RACES = [stiff, lines, sensitive]

@@ -335,7 +335,7 @@ def fills_arrays(
     names = _mentioned(code)
     space = f.__globals__
     held = [space.get(n) for n in names]
-    if space.get("float", float) is float and "float" in names or any(map(_of_math, held)):
+    if any([n in names and n not in space for n in ("float", "int")]) or any(map(_of_math, held)):
         return True
     if _stores(code) and not _MAKERS.isdisjoint(names):
         return True

@@ -288,13 +288,15 @@ class Scan(Loop):
         (a, b, _), results = self.counts, self.results(())
         consts, carry, xs = leaves[:a], fit(leaves[a : a + b], results), leaves[a + b :]
         ys = [np.empty(v.shape, v.dtype) for v in results[b:]]
+        elsewhere = self.length and any([getattr(x, "guest", False) for x in leaves])
+        ys = [[None] * self.length for _ in ys] if elsewhere else ys
         steps = range(self.length)
         for k in reversed(steps) if self.reverse else steps:
             out = evaluate(self.body, *consts, *carry, *[x[k] for x in xs])
             carry = fit(out[:b], results)
             for y, v in zip(ys, out[b:]):
                 y[k] = v
-        return [*carry, *ys]
+        return [*carry, *(map(np.stack, ys) if elsewhere else ys)]
 
 # %% ../nbs/040_bodies.ipynb #85655df2
 class Fori(Loop):

@@ -11,6 +11,7 @@ __all__ = ['put', 'in_order', 'put_copy', 'stored_last', 'put_in_value', 'Handle
 import operator
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,9 @@ class View(Handle):
 
 def write_through(base: Box, primitive: Primitive, parameters: dict, new: Any) -> None:
     "Give the base of a view the view's new value: a rearrangement's transpose is its inverse."
-    if primitive is getitem:
+    if not isinstance(primitive, Primitive):  # a place that a program computes
+        primitive.store(base, new, **parameters)
+    elif primitive is getitem:
         base.store(parameters["index"], new)
     else:
         shape = (np.shape(base),) * len(primitive.pull_needs[0])
@@ -222,10 +225,22 @@ def _setitem(self: Box, index: Any, v: Any) -> None:
             rule="a box holds floats",
             instead="x[i] = 1.0",
         )
+    if isinstance(v, Box) and self.dtype.kind in "biu" and v.dtype.kind in "fc" and _is_moving(v):
+        raise LitadError(
+            "item assignment of a number with a derivative into an array without",
+            got=f"{leaf_type(v)} into {leaf_type(self)}",
+            rule="what is cut to a whole number has no derivative",
+            instead="np.zeros(n), an array of floats; int(x) where the whole number is meant",
+        )
     index = canonical_index(index)
     if type(index) is Moving:
         return self.become(index.stored(self, v))
     self.store(index, v)
+
+
+def _is_moving(x: Box) -> bool:
+    "Whether a box carries a derivative, and is not merely traced."
+    return not isinstance(x.value, Unknown) and getattr(type(x), "smooth", True)
 
 
 Box.__setitem__ = _setitem
@@ -323,7 +338,8 @@ def refresh_views(base: Box) -> None:
             view.flags.writeable = False
         elif view is not None:
             _, primitive, parameters = view.origin
-            view.adopt(bind(primitive, base.alias(), **parameters))
+            take = partial(bind, primitive) if isinstance(primitive, Primitive) else primitive.again
+            view.adopt(take(base.alias(), **parameters))
             refresh_views(view)
 
 

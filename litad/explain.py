@@ -185,8 +185,10 @@ class Explanation:
         special: Specialisation | None,
         fallback: list,
         call: Callable | None = None,
+        source: list | None = None,
     ):
         self.name, self.special, self.fallback, self.call = name, special, fallback, call
+        self.source = source or []  # lines of the source, and what became of them
         self.pieces = [p for p in special.parts if isinstance(p, Piece)] if special else []
 
     @property
@@ -263,6 +265,7 @@ def said_of_loop(row: dict) -> str:
     per_step = f"{', '.join(row['kept per step']) or 'nothing'} ({row['bytes per step']} bytes)"
     parts = [f"{row['steps']} steps, {per_step} kept per step"]
     parts += [f"{x} taken back" for x in row["taken back"]]
+    parts += [f"{x} read as it is at the end" for x in row["read at the end"]]
     parts += [f"{row['lines run again']} lines run again"] * bool(row["lines run again"])
     return "; ".join(parts)
 
@@ -287,6 +290,7 @@ def _lines(self: Explanation) -> list[str]:
         return [f"{what}: {why}" for what, why in self.fallback]
     counts = [f"{name}: {value}" for name, value in self.numbers.items()]
     counts += [f"backwards, {row['loop'].strip()}: {said_of_loop(row)}" for row in self.backwards]
+    counts += [f"as written, {line}: {what}" for line, what in self.source]
     return [*counts, *[f"{what}: {why}" for what, why in self.fallback]]
 
 
@@ -410,7 +414,8 @@ def explain(
         return Explanation(_name(f), None, [("the whole function", f"runs in Python: {reason}")])
     compiled, copies = f if compiler_of(f) else jit(f), tree_map(_copied, (args, kwargs))
     again = lambda: compiled(*copies[0], **copies[1])  # noqa: E731
-    return Explanation(_name(f), special, fallbacks(call, special), again)
+    source = plan_of(call.plan_key()).source
+    return Explanation(_name(f), special, fallbacks(call, special), again, source)
 
 
 def _copied(x: Any) -> Any:

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['KNOWN_OPTIONS', 'FitError', 'array_of', 'finite', 'names_of', 'by_name', 'spread_of_data', 'part_of', 'Fit',
-           'notes_of', 'parts_of', 'start_from', 'ends_of', 'check_start', 'curve_fit', 'through_data',
+           'notes_of', 'parts_of', 'start_from', 'ends_of', 'check_start', 'curve_fit', 'may_move', 'through_data',
            'moved_covariance', 'check_options', 'fitted', 'no_fit', 'robust', 'fit', 'calm_solver']
 
 # %% ../nbs/087_fit.ipynb #54e5de38
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from types import FunctionType
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arguments import check_function
-from .core import Box, LitadError
+from .core import Box, LitadError, plain
 from .derivatives import jacobian
 from litad.intervals import (
     Profile,
@@ -248,6 +249,12 @@ class Fit:
 
     def __iter__(self):
         return iter((self.popt, self.pcov))
+
+    def __getitem__(self, k: Any) -> Any:
+        return self.popt if k in (0, -2) else (self.popt, self.pcov)[k]
+
+    def __len__(self) -> int:
+        return 2
 
     @property
     def params(self) -> dict[str, float]:
@@ -705,8 +712,8 @@ def curve_fit(
 ) -> Fit:  # unpacks as popt, pcov
     "Fit a curve: scipy.optimize.curve_fit with exact derivatives."
     check_options(method, bounds, nan_policy, loss, options)
-    given = Opened("curve_fit", (f, xdata, ydata, sigma, weights, fixed))
-    if given.boxes:
+    given = may_move(f, xdata, ydata, sigma, weights, fixed)
+    if given is not None:
         how = dict(p0=p0, absolute_sigma=absolute_sigma, bounds=bounds, method=method, nan_policy=nan_policy, mask=mask,
                    loss=loss, f_scale=f_scale, local=local, callback=callback, jit=jit, maxfev=maxfev)  # fmt: skip
         return through_data(given, how, full_output)
@@ -754,6 +761,27 @@ def curve_fit(
     return fit
 
 # %% ../nbs/087_fit.ipynb #7f513f45
+def may_move(f: Any, *data: Any) -> Opened | None:
+    "The problem of a fit, if there are boxes in it."
+    plainly = all(
+        [
+            d is None
+            or isinstance(d, (np.ma.MaskedArray, float, int))
+            or (type(d) is np.ndarray and d.dtype != object)
+            for d in data
+        ]
+    )
+    if (
+        plainly
+        and type(f) is FunctionType
+        and not (f.__closure__ or f.__defaults__ or f.__kwdefaults__)
+    ):
+        return None
+    data = [None if isinstance(d, np.ma.MaskedArray) else d for d in data]
+    given = Opened("curve_fit", (f, *data))
+    return given if given.boxes else None
+
+
 def through_data(given: Opened, how: dict, full_output: bool) -> Any:
     "A fit in plain numbers, and its parameters and covariance as functions of the data."
     if (
@@ -773,7 +801,7 @@ def through_data(given: Opened, how: dict, full_output: bool) -> Any:
 
     def residual(v):
         held = [
-            fixed[n] if fixed and n in fixed else float(fit.popt[k]) for k, n in enumerate(names)
+            fixed[n] if fixed and n in fixed else float(fit.found.p[k]) for k, n in enumerate(names)
         ]
         moved = [v[free.index(k)] if k in free else held[k] for k in range(len(names))]
         r = f(x, **dict(zip(names, moved))) if isinstance(how["p0"], dict) else f(x, *moved)
@@ -785,7 +813,7 @@ def through_data(given: Opened, how: dict, full_output: bool) -> Any:
         return r if part.all else r[part.keep]
 
     found = least_squares(residual, fit.popt[free], loss=how["loss"], f_scale=how["f_scale"])
-    fit.moved = residual, found.x
+    fit.moved = residual, found.x + (fit.popt[free] - plain(found.x))
     if full_output:
         return fit.popt, fit.pcov, {"nfev": 0, "fvec": residual(found.x)}, fit.message, 1
     return fit
@@ -801,7 +829,8 @@ def moved_covariance(fit: Fit) -> Any:
     inner = np.linalg.inv(J.T @ J) * (1.0 if fit.absolute else np.sum(r * r) / fit.dof)
     place = np.zeros((len(fit.names), len(fit.free)))
     place[fit.free, range(len(fit.free))] = 1.0
-    return place @ inner @ place.T
+    whole = place @ inner @ place.T
+    return whole + (fit.covariance[0] - plain(whole))  # to the last digit what it is without boxes
 
 # %% ../nbs/087_fit.ipynb #371ad038
 KNOWN_OPTIONS = (
@@ -1006,9 +1035,18 @@ def calm_solver(
     for method in ("auto", "tsit5"):
         most = 2 * steps["auto"] + 20 if steps else 100_000
         try:
-            found = solve_ivp(
-                rate, (t[0], t[-1]), begin, method, args=args, rtol=rtol, atol=atol, max_steps=most
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of stiffness, which is what is asked here
+                found = solve_ivp(
+                    rate,
+                    (t[0], t[-1]),
+                    begin,
+                    method,
+                    args=args,
+                    rtol=rtol,
+                    atol=atol,
+                    max_steps=most,
+                )
         except (LitadError, ArithmeticError):
             return "auto"
         steps[method] = found.accepted + found.rejected if found.success else 10**9

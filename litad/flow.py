@@ -91,7 +91,7 @@ def _grown(curve: Flow, slopes: list, k: int) -> Callable:
     return more
 
 # %% ../nbs/080a_flow.ipynb #10cf2272
-FIXED = 3.5  # what a step costs besides its coefficients, counted in orders
+FIXED = 2.5  # what a step costs besides its coefficients, counted in orders
 
 
 def order_for(control: Control) -> int:

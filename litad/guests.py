@@ -33,7 +33,7 @@ from litad.core import (
 )
 from .libraries import Dask, Library, is_guest, library_of, needed, numpy_dtype, one_like  # noqa: F401
 from .passes import SPELLED
-from .tree import flatten, leaf_type, unflatten
+from .tree import flatten, unflatten
 from .vocabulary import AS_ONE_TASK, ELEMENTS, OPERATIONS, kind_of, types_for
 
 # %% ../nbs/098_guests.ipynb #938e8b87

@@ -30,6 +30,7 @@ from .buffers import present
 from .core import Box, LitadError, as_operand, from_elsewhere
 from .cache import folder_asked_for, keep, specialised, warm
 from .callables import make_callable
+from .engine import undisturbed
 from .entry import Record, install
 from .forward import Dual, jvp
 from .pieces import Specialisation, as_result, is_number
@@ -142,6 +143,7 @@ class Plan:
         self.asked = False  # whether the function asks for the number of one
         self.as_written = True  # whether loops and branches are read from its source
         self.checks = False  # whether it may raise
+        self.source: list = []  # lines of the function's source, and what became of them
         self.fixing = True  # whether the bounds of loops become part of the code
         self.python = ""  # why the function is left to Python
         self.specials: OrderedDict = OrderedDict()
@@ -384,6 +386,7 @@ def _traced(self: Call, plan: Plan) -> Traced:
     values = self.values(plan)
     with staging.staged(plan.fixing) if plan.as_written else nullcontext():
         program = trace(whole, values[: len(places)], values[len(places) :])
+        plan.source = list(staging.here.notes.items()) if plan.as_written else []
     return Traced(program, found["written"], self.effects(found, dice, len(places)))
 
 
@@ -564,7 +567,7 @@ def _specialise(self: Call, plan: Plan) -> Specialisation | None:
             plan.as_written = True
             if isinstance(error, NeedsNumber):
                 raise (first if isinstance(first, LitadError) else error) from None
-            raise NoProgram(error) from None
+            raise NoProgram(first if isinstance(first, LitadError) else error) from None
     plan.python = found.python
     if found.python:
         return None
@@ -653,7 +656,8 @@ def _known(self: Call, plan: Plan) -> Any:
 
 
 def _made(self: Call, plan: Plan) -> Any:
-    special = self.specialise(plan) or PYTHON
+    with undisturbed():
+        special = self.specialise(plan) or PYTHON
     key = self.special_key(plan)
     plan.specials[key] = special
     plan.types.add((key[0], key[2]))
@@ -670,7 +674,8 @@ def _finish(self: Call) -> Any:
         return self.by_python(error.args[0])
     if special is None or (special.writes and self.overlap()) or self.turned(special):
         return self.compiler.f(*self.args, **self.kwargs)
-    self.install(plan, special)
+    with undisturbed():
+        self.install(plan, special)
     keep(special)
     before = GROWN[0]
     try:

@@ -24,6 +24,7 @@ from litad.bodies import (
 )
 from .core import FUNCTIONS, Box, LitadError, Unknown, fresh_level, plain
 from .forward import dual, split
+from .halves import on
 from .lanes import Lanes
 from litad.program import (
     Program,
@@ -36,7 +37,7 @@ from litad.program import (
     variable_like,
 )
 from .record import CLOSED, hold
-from .residuals import Apart, on
+from .residuals import Apart
 from .reverse import pull_back
 from .rules import ByCotangents, ByTangents, Recomputed, generic, operate, settled
 from .tape import lean_tape

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['SOURCE', 'STEPS', 'SUMS', 'TERMS', 'JOINS', 'MUCH', 'SOME', 'FAR', 'BACK', 'CHANGES', 'UNROLL', 'CUTS', 'ROWS',
            'ATTEMPTS', 'Dim', 'Step', 'Store', 'Few', 'Reduction', 'Running', 'Product', 'term', 'Alone', 'step',
-           'running', 'reduction', 'product', 'Uses', 'repeats', 'Plan', 'Silent', 'Survey', 'survey', 'price',
-           'turned', 'may_lie_by_columns', 'pointwise', 'alike', 'Group', 'gather', 'join_group', 'Lowering', 'Partial',
-           'spread', 'pieces', 'side_by_side', 'Kernel', 'header', 'inner_text', 'outermost_loops', 'lives_of',
-           'share_places', 'memory_of', 'outer_text', 'build', 'place_results', 'hand_over', 'reads', 'may_overwrite',
-           'lower', 'linked', 'run', 'outline']
+           'running', 'reduction', 'may_be_windowed', 'product', 'Uses', 'repeats', 'Plan', 'Silent', 'Survey',
+           'survey', 'price', 'turned', 'may_lie_by_columns', 'pointwise', 'alike', 'Group', 'gather', 'join_group',
+           'Lowering', 'Partial', 'spread', 'pieces', 'side_by_side', 'Kernel', 'header', 'inner_text',
+           'outermost_loops', 'lives_of', 'share_places', 'memory_of', 'outer_text', 'build', 'place_results',
+           'hand_over', 'reads', 'may_overwrite', 'lower', 'linked', 'run', 'outline']
 
 # %% ../nbs/054_loops.ipynb #ef49f92a
 import copy
@@ -26,6 +26,7 @@ import numpy as np
 
 from .elementary import definitions
 from .engine import Code, join
+from .indices import region_shape
 from litad.instructions import (
     COSTLY,
     ELEMENT,
@@ -229,7 +230,19 @@ def running(plan: Any, equation: Equation) -> Step:
 @step("sum", "prod", "max", "min")
 def reduction(plan: Any, equation: Equation) -> Step | None:
     short = few(equation.outputs[0]) and equation.inputs[0].size <= TERMS
-    return None if short else Reduction(equation)
+    return None if short and not may_be_windowed(plan, equation.inputs[0]) else Reduction(equation)
+
+
+def may_be_windowed(plan: Any, x: Any) -> bool:
+    "Whether a choice under a mask may be one between a part of an axis and nothing."
+    made = {y: e for e in plan.program.equations for y in e.outputs}
+    e = made.get(x)
+    if e is None or few(x) or e.primitive.name != "where" or type(e.inputs[0]) is not Variable:
+        return False
+    mask = made.get(e.inputs[0])
+    if mask is None or mask.primitive.name == "logical_and":
+        return True
+    return any([type(i) is Variable and i.shape and i.dtype.kind == "i" for i in mask.inputs])
 
 
 @step("matmul")
@@ -317,6 +330,9 @@ def repeats(equation: Equation, x: Variable) -> bool:
     name, y = equation.primitive.name, equation.outputs[0]
     if name == "matmul":
         return y.size > x.shape[-1]
+    if name in ("at_put", "at_add"):
+        into = region_shape(y.shape, equation.inputs[2:], equation.parameters["pattern"])
+        return math.prod(into) > x.size
     return y.size > x.size and name not in SUMS and name not in JOINS
 
 # %% ../nbs/054_loops.ipynb #54a7764e

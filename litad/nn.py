@@ -24,7 +24,7 @@ from litad.activations import (
     tanh,
 )
 from .convolution import avg_pool2d, conv1d, conv2d, max_pool2d
-from .core import for_any_array
+from .core import for_any_array as _for_any_array
 from litad.layers import (
     attention,
     batch_norm,
@@ -96,4 +96,4 @@ for _function in (
     rsqrt, unsqueeze, cross_entropy, huber, mse, one_hot, softmax_cross_entropy,
 ):  # fmt: skip
     if getattr(_function, "__code__", None) is not None:
-        globals()[_function.__name__] = for_any_array(_function)
+        globals()[_function.__name__] = _for_any_array(_function)

@@ -26,6 +26,7 @@ from litad.replays import (
     Schedule,
     at_event,
     beginning,
+    every_step,
     lag,
     lag_moves,
     moved_by,
@@ -39,7 +40,6 @@ from .trails import Trail, looks_stiff, search
 from .tree import describe, flatten, tree_map, unflatten
 from litad.voyages import (
     Traced,
-    every_step,
     events_of,
     replayed,
     rooms_of,
@@ -358,7 +358,7 @@ def solve_in_program(problem: Problem, under: Boxed) -> Solution:
         asked, at_events, last = replayed(problem, bare, under, found)
         if keeps:
             found = found._replace(
-                states=every_step(problem, schedule_of(found), start, rows_for(problem))
+                states=every_step(problem, under, schedule_of(found), start, rows_for(problem))
             )
         if asked is not None:
             asked = np.where(np.isnan(found.outputs), np.nan, asked)

@@ -494,7 +494,8 @@ def flat_level(squares: Squares) -> float:
         if part.spread is not None and part.spread.ndim == 2:
             return np.inf
         if part.spread is None:
-            total += float(np.var(part.y)) * len(part.y)
+            away = part.y - np.sum(part.y) / len(part.y)
+            total += float(away @ away)
             continue
         weight = part.spread**-2.0
         level = np.sum(weight * part.y) / max(float(np.sum(weight)), 1e-300)

@@ -108,12 +108,15 @@ def compiled(
     "The code of a source."
     node = source.node
     if isinstance(node, ast.Lambda):
-        node = ast.Assign([ast.Name("made", ast.Store())], node)
+        node = ast.Assign([ast.Name("__lambda__", ast.Store())], node)
     else:
         node = _without_decorators(node)
     body = [node]
     if source.owner:
         body = [ast.ClassDef(source.owner, [], [], body, [], type_params=[])]
+    name = source.owner or getattr(node, "name", "__lambda__")
+    if name not in source.free:
+        body = [ast.Global([name]), *body]
     names = [ast.arg(n) for n in (*source.free, *more) if n != "__class__"]
     nothing = dict(posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[])
     around = ast.FunctionDef(

@@ -6,10 +6,11 @@
 __all__ = ['UNROLLED', 'BEARABLE', 'DEEP', 'UNSET', 'here', 'either', 'refuse', 'MAKERS', 'SUBSTITUTES', 'Unstaged', 'unknown',
            'Frame', 'content', 'fill', 'leaves_of', 'root_of', 'present_root', 'is_value', 'Rebound', 'shown_name',
            'Perhaps', 'if_', 'branch', 'inside_region', 'joined', 'zero_of', 'choose', 'truth', 'and_', 'or_', 'not_',
-           'compare', 'check', 'fail', 'result', 'Counted', 'Range', 'counted', 'for_', 'staged_for', 'seq_item',
-           'started', 'probed', 'remember', 'while_', 'staged_while', 'get', 'written_down', 'bottom', 'set_',
-           'augment', 'augmented', 'set_attribute', 'augment_attribute', 'call', 'call_making', 'called', 'unread',
-           'fresh', 'converted', 'code_of', 'over', 'staged', 'in_place_of', 'stand_in']
+           'compare', 'check', 'fail', 'result', 'Counted', 'Range', 'counted', 'for_', 'staged_for', 'note', 'item_of',
+           'anchor', 'started', 'probed', 'remember', 'while_', 'staged_while', 'get', 'PlaceView', 'Place',
+           'written_down', 'bottom', 'set_', 'as_parts', 'augment', 'augmented', 'set_attribute', 'augment_attribute',
+           'call', 'call_making', 'called', 'unread', 'fresh', 'converted', 'code_of', 'over', 'staged', 'in_place_of',
+           'stand_in']
 
 # %% ../nbs/043d_staging.ipynb #f7ccb41b
 import builtins
@@ -42,6 +43,7 @@ from litad.core import (
     user_path,
 )
 from .indices import spread_in
+from .lanes import Lanes
 from litad.program import (
     NeedsNumber,
     Tracer,
@@ -60,7 +62,7 @@ from .tree import describe, flatten, leaf_type, unflatten
 # %% ../nbs/043d_staging.ipynb #5fc9aa32
 UNROLLED = 8  # runs of a nest of loops that are always written one after the other
 BEARABLE = 2048  # runs that are, if there is no other way
-DEEP = 120  # calls inside of each other
+DEEP = 12  # calls of one function inside of each other, behind branches
 
 
 class Unstaged(LitadError):
@@ -81,7 +83,9 @@ class _Here(threading.local):
     """What is being staged in this thread."""
 
     def __init__(self):
-        self.depth, self.regions, self.failed, self.lent, self.copies = 0, 0, 0, [], 1
+        self.regions, self.failed, self.lent, self.copies = 0, 0, [], 1
+        self.notes: dict = {}  # lines, and what became of them
+        self.calls: dict = {}  # code that is running, and how often
         self.left: dict = {}  # functions that were not read, and why
         self.kinds: dict = {}  # bodies -> the types that their names settled on
 
@@ -97,7 +101,7 @@ def unknown(x: Any) -> bool:
 class Frame:
     """The cells that bodies read and write."""
 
-    def __init__(self, functions: list, names: tuple):
+    def __init__(self, functions: list, names: tuple, more: list | None = None):
         self.functions, self.names = functions, names
         self.cells: dict = {}
         for f in functions:
@@ -106,7 +110,7 @@ class Frame:
                     self.cells[name] = cell
         self.before = {name: content(cell) for name, cell in self.cells.items()}
         self.roots: list = []
-        for x in self.before.values():
+        for x in [*self.before.values(), *(more or [])]:
             for leaf in leaves_of(x):
                 root = root_of(leaf)
                 if root is not None and not any([root is r for r in self.roots]):
@@ -228,6 +232,8 @@ def _view(self: Frame, x: Any) -> Any:
         (x.base, x.primitive, x.parameters) if isinstance(x, View) else x.origin
     )
     base = self.inside(base)
+    if primitive is Place:
+        return _element(base, parameters["index"], as_parts(parameters["index"]))
     y = primitive.impl(base, **parameters) if not isinstance(base, Box) else None
     if y is None:
         from litad.core import bind
@@ -344,6 +350,10 @@ def _apart(self: Frame, name: str, x: Any) -> Any:
     held = any([root_of(y) is root for n in others for y in leaves_of(self.before[n])])
     lent = getattr(root, "stands", False) or any([root is y for y in here.lent])
     if (held or lent) and isinstance(x, Tracer):
+        if isinstance(root, Buffer):
+            if isinstance(root.content, np.ndarray):
+                root.content = written_down(root.content.copy(), (x,))
+            root = root.content
         link(x, root, either, {})
     return x
 
@@ -420,6 +430,7 @@ def branch(
             here.failed = entries["failed", ""]
     out, maybe, result = joined(test, made, frame, entries)
     frame.finish(out, maybe)
+    note("a branch")
     return result
 
 
@@ -530,7 +541,7 @@ def _with_all(program: Any, outs: dict, made: list, keys: list) -> Any:
         near = next((b for b in boxes if isinstance(b, Tracer)), None)
         return [ys[w] if isinstance(w, int) else zero_of(w, near) for w in wanted]
 
-    return region(program.name, run, program.inputs)
+    return region(program.name, run, program.inputs, program.constants.values())
 
 
 def zero_of(v: Variable, near: Any) -> Any:
@@ -562,7 +573,7 @@ def _in_types(program: Any, types: list) -> Any:
     def run(boxes):
         return [in_type(y, x) for x, y in zip(types, evaluate(program, *boxes))]
 
-    return region(program.name, run, program.inputs)
+    return region(program.name, run, program.inputs, program.constants.values())
 
 
 def _read_only(programs: list, operands: list) -> tuple:
@@ -706,16 +717,16 @@ def counted(x: Any) -> Counted | None:
     if type(x) is builtins.range:
         return Range(x.start, x.stop, x.step)
     if isinstance(x, Span):
-        return Counted(x.length, lambda k: x[k])
+        return _together(x.length, lambda k: x[k], [x])
     if isinstance(x, (Box, np.ndarray)) and np.ndim(x):
-        return Counted(np.shape(x)[0], lambda k: get(x, k))
+        return _together(np.shape(x)[0], lambda k: get(here.inside(x), k), [x])
     return None
 
 # %% ../nbs/043d_staging.ipynb #bb635d1d
 def for_(iterable: Any, body: Callable, names: tuple, stops: tuple) -> None:
     "A for statement."
     seq = counted(iterable)
-    frame = Frame([body], names) if seq is not None else None
+    frame = Frame([body], names, _seen(seq)) if seq is not None else None
     if seq is None or not _is_staged(seq, iterable, frame):
         return _by_python(iterable if seq is None else seq, body, names, stops)
     known = not unknown(seq.length)
@@ -740,11 +751,14 @@ def _is_staged(seq: Counted, iterable: Any, frame: Frame) -> bool:
         return True
     if seq.length * here.copies <= UNROLLED:
         return False
-    return frame.traced() or unknown(here.failed) or any(map(unknown, _seen(iterable)))
+    return frame.traced() or unknown(here.failed) or bool(anchor(frame, seq))
 
 
-def _seen(iterable: Any) -> list:
-    return [iterable] if isinstance(iterable, Box) else list(getattr(iterable, "parts", ()))
+def _seen(x: Any) -> list:
+    "The arrays that are looped over."
+    if isinstance(x, Span):
+        return [x.value]
+    return [x] if isinstance(x, Box) else list(getattr(x, "parts", ()))
 
 
 def _by_python(items: Any, body: Callable, names: tuple, stops: tuple) -> None:
@@ -753,6 +767,7 @@ def _by_python(items: Any, body: Callable, names: tuple, stops: tuple) -> None:
     try:
         if isinstance(items, Counted):
             here.copies *= max(1, len(items))
+            note(f"{len(items)} runs, one after the other")
         _in_turn(items, body, names, stops)
     finally:
         here.copies = copies
@@ -794,12 +809,22 @@ def staged_for(seq: Counted, iterable: Any, body: Callable, frame: Frame, stops:
             break
         except Rebound as found:
             frame.rebound |= found.args[0]
-            entries = frame.entries() | {k: v for k, v in entries.items() if k[1] in maybe}
+            entries = {
+                **frame.entries(),
+                **{k: v for k, v in entries.items() if frame.before.get(k[1]) is UNSET},
+            }
         finally:
             frame.restore()
             here.failed = entries["failed", ""]
     remember(body, frame, out)
     frame.finish(out, maybe)
+    often = "a number of runs that is not known yet" if at_most is None else f"{at_most} runs"
+    note(f"a loop of {often}")
+
+
+def note(what: str) -> None:
+    "Remember what has become of the user's line, for those who ask."
+    here.notes[user_line()] = what
 
 
 def _first_item(seq: Counted) -> Any:
@@ -807,34 +832,43 @@ def _first_item(seq: Counted) -> Any:
 
 
 def _counted_for(seq: Counted, body: Callable, frame: Frame, entries: dict) -> dict:
-    keys = list(entries)
+    keys, seen = list(entries), anchor(frame, seq)
+    by_ones = isinstance(seq, Range) and not unknown(seq.step) and seq.step == 1
 
-    def step(i, carry):
+    def step(i, state):
+        carry, _ = state
         frame.enter(dict(zip(keys, carry)))
-        body(seq_item(seq, i))
-        return [_settled(x) for x in _ordered(frame, keys)]
+        if by_ones:
+            spans.keep_range(i, seq.start, seq.stop)
+        body(i if by_ones else item_of(seq, i, frame))
+        return [_settled(x) for x in _ordered(frame, keys)], state[1]
 
-    if isinstance(seq, Range) and not unknown(seq.step) and seq.step == 1:
-        out = fori_loop(seq.start, seq.stop, _from(seq, step), list(entries.values()))
-    else:
-        out = fori_loop(0, seq.length, step, list(entries.values()))
+    low, high = (seq.start, seq.stop) if by_ones else (0, seq.length)
+    out, _ = fori_loop(low, high, step, (list(entries.values()), seen))
     return dict(zip(keys, out))
 
 
-def _from(seq: Range, step: Callable) -> Callable:
-    "The step of a range by ones: its index is its item."
-    return lambda i, carry: step(_Item(i), carry)
+def item_of(seq: Counted, i: Any, frame: Frame) -> Any:
+    "An item of a loop, of arrays as the body sees them."
+    before, here.inside = (
+        here.inside,
+        lambda x: frame.inside(x) if id(root_of(x)) in frame.inner else x,
+    )
+    try:
+        return seq.item(i)
+    finally:
+        here.inside = before
 
 
-class _Item:
-    """A loop's own index, which is the item."""
-
-    def __init__(self, value: Any):
-        self.value = value
-
-
-def seq_item(seq: Counted, i: Any) -> Any:
-    return i.value if type(i) is _Item else seq.item(i)
+def anchor(frame: Frame, *parts: Any) -> list:
+    "Something that is not there yet, which a loop is handed so that it is written and not run."
+    leaves = [leaf for x in frame.before.values() for leaf in leaves_of(x)]
+    leaves += [y for x in parts for y in _seen(x)]
+    for x in leaves:
+        x = x.value if isinstance(x, Span) else x
+        if unknown(x):
+            return [settled(present(x))]
+    return []
 
 
 def _ordered(frame: Frame, keys: list) -> list:
@@ -856,10 +890,10 @@ def _settled(x: Any) -> Any:
 def _counted_while(
     seq: Counted, body: Callable, frame: Frame, entries: dict, stops: tuple, at_most: int | None
 ) -> dict:
-    keys = list(entries)
+    keys, seen = list(entries), anchor(frame, seq)
 
     def test(state):
-        i, carry = state
+        i, carry, _ = state
         frame.enter(dict(zip(keys, carry)))
         flags = [content(c) for c in _flags(body, stops)]
         go_on = i < seq.length
@@ -868,12 +902,13 @@ def _counted_while(
         return go_on
 
     def step(state):
-        i, carry = state
+        i, carry, seen = state
         frame.enter(dict(zip(keys, carry)))
-        body(seq.item(i))
-        return i + 1, [_settled(x) for x in _ordered(frame, keys)]
+        spans.keep_range(i, 0, seq.length)
+        body(item_of(seq, i, frame))
+        return i + 1, [_settled(x) for x in _ordered(frame, keys)], seen
 
-    _, out = while_loop(test, step, (0, list(entries.values())), max_steps=at_most)
+    _, out, _ = while_loop(test, step, (0, list(entries.values()), seen), max_steps=at_most)
     return dict(zip(keys, out))
 
 # %% ../nbs/043d_staging.ipynb #0f376c47
@@ -982,31 +1017,35 @@ def staged_while(test: Callable, body: Callable, frame: Frame, stops: tuple) -> 
     while True:
         keys = list(entries)
 
-        def ask(carry, keys=keys):
-            frame.enter(dict(zip(keys, carry)))
+        def ask(state, keys=keys):
+            frame.enter(dict(zip(keys, state[0])))
             go_on: Any = True
             for cell in _flags(body, stops):
                 go_on = and_(go_on, lambda cell=cell: not_(content(cell)))
             return and_(go_on, test)
 
-        def step(carry, keys=keys):
-            frame.enter(dict(zip(keys, carry)))
+        def step(state, keys=keys):
+            frame.enter(dict(zip(keys, state[0])))
             body()
-            return [_settled(x) for x in _ordered(frame, keys)]
+            return [_settled(x) for x in _ordered(frame, keys)], state[1]
 
         try:
             with inside_region():
-                out = while_loop(ask, step, list(entries.values()))
+                out, _ = while_loop(ask, step, (list(entries.values()), anchor(frame)))
             break
         except Rebound as found:
             frame.rebound |= found.args[0]
-            entries = frame.entries() | {k: v for k, v in entries.items() if k[1] in maybe}
+            entries = {
+                **frame.entries(),
+                **{k: v for k, v in entries.items() if frame.before.get(k[1]) is UNSET},
+            }
         finally:
             frame.restore()
             here.failed = entries["failed", ""]
     out = dict(zip(keys, out))
     remember(body, frame, out)
     frame.finish(out, maybe)
+    note("a loop that runs while its test holds")
 
 # %% ../nbs/043d_staging.ipynb #ca9da968
 def get(a: Any, index: Any) -> Any:
@@ -1023,7 +1062,7 @@ def get(a: Any, index: Any) -> Any:
             and np.ndim(parts[0])
         ):
             return spans.Masked(a, parts[0])
-        return a[index]
+        return _element(a, index, parts)
     if not any([unknown(p) or is_moving(p) for p in parts]):
         return a[index]
     if type(a) is np.ndarray:
@@ -1031,6 +1070,69 @@ def get(a: Any, index: Any) -> Any:
     if isinstance(a, (list, tuple)) and len(parts) == 1 and unknown(parts[0]):
         return get(_stacked(a), index)
     return a[index]
+
+
+def _element(a: Box, index: Any, parts: tuple) -> Any:
+    "What lies at a place; a part of an array stays a view of it."
+    moving = any([is_traced_number(p) for p in parts])
+    if moving and isinstance(a, Handle):
+        basic = all([is_traced_number(p) or _is_basic(p) for p in parts])
+        view = PlaceView(a, Place, {"index": index})
+        return view if basic and len(view.peek().shape) else view.peek()
+    place = _place_under(a, parts)
+    if place is not None:
+        return place[0][place[1]]
+    y = a[index]
+    if moving and np.ndim(y) and isinstance(y, Box) and not isinstance(y, Handle):
+        if all([is_traced_number(p) or _is_basic(p) for p in parts]):
+            link(y, a, Place, {"index": index})
+    return y
+
+
+class PlaceView(View):
+    """A part of a buffer at traced places."""
+
+    __slots__ = ()
+
+    def peek(self) -> Any:
+        index, now = self.parameters["index"], self.base.peek()
+        now = written_down(now.copy(), as_parts(index)) if isinstance(now, np.ndarray) else now
+        return now[index]
+
+    def become(self, new: Any) -> None:
+        self.base[self.parameters["index"]] = new
+
+
+def _place_under(a: Box, parts: tuple) -> tuple | None:
+    "An element of a row at a traced place as an element of the whole array."
+    origin = getattr_or_none(a, "origin")
+    if origin is None or origin[1] is not Place or isinstance(a, Handle):
+        return None
+    numbers = as_parts(origin[2]["index"])
+    whole = (*numbers, *parts)
+    if len(whole) != np.ndim(origin[0]) or not all([_is_number(p) for p in whole]):
+        return None
+    return origin[0], whole
+
+
+def _is_number(p: Any) -> bool:
+    return is_traced_number(p) or isinstance(p, (int, np.integer))
+
+
+def _is_basic(p: Any) -> bool:
+    return p is None or p is Ellipsis or isinstance(p, (slice, int, np.integer))
+
+
+class Place:
+    """The way from an array to its part at traced places: taken again when the array changes, and stored through."""
+
+    @staticmethod
+    def again(base: Box, index: Any) -> Any:
+        return base[index]
+
+    @staticmethod
+    def store(base: Box, new: Any, index: Any) -> None:
+        base[index] = new
 
 
 def _fix_ends(parts: tuple) -> None:
@@ -1074,11 +1176,19 @@ def set_(a: Any, index: Any, v: Any) -> None:
     parts = index if type(index) is tuple else (index,)
     if isinstance(v, Perhaps):
         v.refuse()
+    if type(a) is np.ndarray and a.dtype.kind == "O" and here.regions:
+        raise Unstaged(
+            "an array of objects in a loop or a branch that depends on traced values",
+            got=leaf_type(a),
+            rule="a region of a program hands on numbers",
+            instead="an array of floats: np.empty(n)",
+        )
     if isinstance(a, Box):
         if isinstance(v, spans.Masked):
             return spans.store_masked(a, parts, v)
         if any(map(is_moving, parts)) or isinstance(v, Span):
             return _set_span(a, parts, v)
+        a, index = _place_under(a, parts) or (a, index)
         a[index] = v
         return None
     if isinstance(a, (list, dict)) and any(map(unknown, parts)):
@@ -1089,6 +1199,10 @@ def set_(a: Any, index: Any, v: Any) -> None:
         )
     a[index] = v
     return None
+
+
+def as_parts(index: Any) -> tuple:
+    return index if type(index) is tuple else (index,)
 
 
 def _set_span(a: Any, parts: tuple, v: Any) -> None:
@@ -1103,15 +1217,12 @@ def _set_span(a: Any, parts: tuple, v: Any) -> None:
 
 def augment(a: Any, index: Any, name: str, v: Callable) -> None:
     "a[index] op= v."
-    old = get(a, index)
-    new = v()
-    if (
-        isinstance(old, (Box, np.ndarray))
-        and np.ndim(old)
-        and not isinstance(new, Span)
-        and not isinstance(old, Span)
-    ):
+    old, new = get(a, index), v()
+    plain_or_span = type(old) is np.ndarray or isinstance(old, Span) or isinstance(new, Span)
+    if np.ndim(old) and not plain_or_span:
         set_(a, index, augmented(name, old, new))
+    elif type(a) is np.ndarray and not isinstance(new, (Box, Span)):
+        a[index] = augmented(name, old, new)
     else:
         set_(a, index, _BINARY[name](old, new))
 
@@ -1210,21 +1321,23 @@ def called(f: Any, args: tuple, kwargs: dict) -> Any:
         return unread(f, args, kwargs)
     if type(f) is MethodType:
         g = MethodType(g, f.__self__)
-    if here.depth > DEEP:
+    often = here.calls.get(own.__code__, 0) + 1
+    if here.regions and often > DEEP:
         raise Unstaged(
             f"{f.__name__} calls itself, and no end can be seen",
+            got=f"{often} calls inside of each other, behind branches on traced values",
             rule="both sides of a branch are written, however deep it lies",
-            instead="a loop",
+            instead="a loop: while, or for with a break",
         )
+    here.calls[own.__code__] = often
     lent, here.lent = (
         here.lent,
         [*here.lent, *[r for x in (*args, *kwargs.values()) for r in _roots(x)]],
     )
-    here.depth += 1
     try:
         return g(*args, **kwargs)
     finally:
-        here.depth -= 1
+        here.calls[own.__code__] = often - 1
         here.lent = lent
 
 
@@ -1242,8 +1355,19 @@ def unread(f: Any, args: tuple, kwargs: dict) -> Any:
         why = here.left.get(getattr(f, "__name__", ""))
         if why is None or "unread" in str(error):
             raise
-        error.args = (f"{error}\n  unread:  {f.__name__} runs as it is: {why}",)
+        error.args = (f"{error}\n  unread:  {f.__name__} runs as it is: {why}; {_remedy(why)}",)
         raise
+
+
+def _remedy(why: str) -> str:
+    "What to do about a source that cannot be read."
+    if "not to be had" in why:
+        return "write it in a file or in a cell of a notebook"
+    if "changed" in why or "not Python" in why:
+        return "import its module again"
+    if "generator" in why:
+        return "return a list or an array instead of yield"
+    return "write that part as a function of its own"
 
 
 def _without_buffer(x: Any) -> Any:
@@ -1313,15 +1437,15 @@ def staged(
     "While this lasts, functions that are called with boxes are read from their source."
     before = reading.read, here.fixing
     here.fixing = fixing
-    state = here.depth, here.regions, here.failed, here.lent, spans.here.check
-    here.depth, here.regions, here.failed, here.lent, here.copies = 0, 0, 0, [], 1
-    here.left, here.kinds = {}, {}
-    reading.read, spans.here.check = converted, _must_hold
+    state = here.regions, here.failed, here.lent, spans.here.check
+    here.regions, here.failed, here.lent, here.copies = 0, 0, [], 1
+    here.left, here.kinds, here.notes, here.calls = {}, {}, {}, {}
+    reading.read, spans.here.check, spans.here.ranges = converted, _must_hold, {}
     try:
         yield
     finally:
         reading.read, here.fixing = before
-        here.depth, here.regions, here.failed, here.lent, spans.here.check = state
+        here.regions, here.failed, here.lent, spans.here.check = state
 
 
 def _must_hold(ok: Any) -> None:
@@ -1360,7 +1484,11 @@ def _float(x: Any = 0.0) -> Any:
 @in_place_of(int)
 def _int(x: Any = 0, *base: Any) -> Any:
     if not unknown(x):
+        while isinstance(x, Box):  # a whole number carries no derivative
+            x = present(x).value if isinstance(present(x), Box) else present(x)
         return int(x, *base)
+    while isinstance(x, Box) and not isinstance(x, (Tracer, Lanes)):
+        x = present(x) if isinstance(x, Handle) else x.value
     return x if x.dtype.kind in "iu" else np.trunc(x).astype(np.int64)
 
 
@@ -1396,6 +1524,7 @@ def _needs_fixed(b: Any) -> None:
 
 
 _Here.fixing, _Here.arguments = True, frozenset()
+_Here.inside = staticmethod(lambda x: x)
 _Here.convert = staticmethod(lambda f: converted(f))
 
 # %% ../nbs/043d_staging.ipynb #645aef4b
@@ -1435,9 +1564,7 @@ def _traced_items(x: Any) -> Counted | None:
 
 def _together(length: Any, item: Callable, parts: Any) -> Counted:
     made = Counted(length, item)
-    made.parts = [
-        p for x in parts for p in ([x] if isinstance(x, Box) else getattr(x, "parts", ()))
-    ]
+    made.parts = [p for x in parts for p in _seen(x)]
     return made
 
 # %% ../nbs/043d_staging.ipynb #747dc9de
@@ -1497,7 +1624,7 @@ def _abs(x: Any) -> Any:
 def _round(x: Any, digits: Any = None) -> Any:
     if not unknown(x):
         return round(x) if digits is None else round(x, digits)
-    return np.round(x).astype(np.int64) if digits is None else np.round(x, digits)
+    return _int(np.round(x)) if digits is None else np.round(x, digits)
 
 
 @in_place_of(divmod)

@@ -8,7 +8,6 @@ __all__ = ['LARGE', 'FULL', 'SMALL', 'STIFF', 'SIGNS', 'STIFF_FROM', 'slopes_in'
 
 # %% ../nbs/079_stiff.ipynb #d8e56b7c
 import copy
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -319,7 +318,7 @@ class Diagonal(Solver):
 
     def under(self, levels: int, traced: bool) -> "Diagonal":
         new = copy.copy(self)
-        new.polish = math.ceil(math.log2(levels + 1)) if levels else int(traced)
+        new.polish = levels or int(traced)
         return new
 
     def step(self, rate: Callable, t: Any, y: Any, f: Any, h: Any) -> Step:
@@ -366,7 +365,8 @@ def _slope(
     k, _, _, count = while_loop(test, body, (still(guess), 1e30, 1e30, 0))
     for _ in range(self.polish):
         u = known + length * g * k
-        k = k - newton_matrix(length * g, slopes_in(rate, t, u)[1]) @ (k - rate(t, u))
+        matrix = unmoved(slopes_in(rate, at, still(u))[1])
+        k = k - newton_matrix(size * g, matrix) @ (k - rate(t, u))
     return k, count
 
 

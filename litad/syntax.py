@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NEVER', 'PERHAPS', 'ALWAYS', 'LOOPS', 'SCOPES', 'RUNTIME', 'RESULT', 'DONE', 'MAKING', 'own_nodes', 'leaves',
-           'quoted', 'assign', 'statement', 'Exits', 'assigned', 'reads', 'is_own', 'Statements', 'Expressions',
-           'function_rewritten', 'does_store', 'tree_rewritten', 'rewritten', 'Calls', 'calls_rewritten']
+           'quoted', 'assign', 'statement', 'Exits', 'exits_of', 'assigned', 'reads', 'is_own', 'Statements',
+           'Expressions', 'function_rewritten', 'does_store', 'tree_rewritten', 'rewritten', 'Calls', 'calls_rewritten']
 
 # %% ../nbs/043b_syntax.ipynb #df6d87ae
 import ast
@@ -51,7 +51,8 @@ def leaves(
             sides = leaves(s.body), leaves(s.orelse)
             mine = min(sides) if min(sides) == ALWAYS else min(PERHAPS, max(sides))
         elif isinstance(s, LOOPS):
-            mine = PERHAPS if any([isinstance(n, _WAYS_OUT) for n in own_nodes(s)]) else NEVER
+            inside = any([isinstance(n, _WAYS_OUT) for n in own_nodes(s)])
+            mine = PERHAPS if inside or leaves(s.orelse) else NEVER
         elif isinstance(s, ast.With):
             mine = leaves(s.body)
         if mine == ALWAYS:
@@ -71,6 +72,10 @@ def quoted(
     for n in ast.walk(node):
         if "lineno" in n._attributes and not getattr(n, "placed", False):
             ast.copy_location(n, at)
+            n.end_lineno, n.end_col_offset = (
+                n.lineno,
+                n.col_offset + 1,
+            )  # a call's line is where it begins
     return node.value if isinstance(node, ast.Expr) else node
 
 
@@ -129,13 +134,13 @@ class Exits:
                     return out, how
                 continue
             if isinstance(s, LOOPS):
-                new, flags = self.loop(s)
+                new, flags = self.loop(s, loop)
                 out += new
             elif isinstance(s, ast.With):
                 s = copy.copy(s)
                 s.body, how = self.block(s.body, loop)
                 out.append(s)
-                flags = _flags(loop) if how != NEVER else []
+                flags = _flags(loop, s.body) if how != NEVER else []
                 if how == ALWAYS:
                     return out, ALWAYS
             else:
@@ -154,8 +159,27 @@ def _is_exit(s: ast.stmt) -> bool:
     return isinstance(s, (ast.Return, ast.Raise))
 
 
-def _flags(loop: Any) -> list:
-    return [DONE] if loop is None else [loop["break"], loop["continue"], DONE]
+def _flags(loop: Any, block: list) -> list:
+    "The flags that a block may set."
+    kinds = {type(n) for n in exits_of(block)}
+    found = [DONE] if kinds & set(_WAYS_OUT) else []
+    if loop is not None and (ast.Break in kinds or found):
+        found.append(loop["break"])
+    if loop is not None and ast.Continue in kinds:
+        found.append(loop["continue"])
+    return found
+
+
+def exits_of(block: list) -> Iterable:
+    "The statements by which a block is left, not those by which a loop in it is."
+    for s in block:
+        if isinstance(s, LOOPS):
+            yield from [n for n in own_nodes(s) if isinstance(n, _WAYS_OUT)]
+            yield from exits_of(s.orelse)
+        elif isinstance(s, (ast.If, ast.With)):
+            yield from exits_of([*s.body, *getattr(s, "orelse", [])])
+        elif isinstance(s, (ast.Break, ast.Continue, *_WAYS_OUT)):
+            yield s
 
 
 def _no_exit_inside(s: ast.stmt) -> None:
@@ -206,8 +230,9 @@ def _branch(self: Exits, s: ast.If, rest: list, loop: Any) -> tuple[list, int | 
         body = [*body, *rest]
     else:
         new.body, new.orelse = self.block(body, loop)[0], self.block(orelse, loop)[0]
-        self.used.update(_flags(loop))
-        more, how = self.guarded(s, _flags(loop), rest, loop)
+        flags = _flags(loop, [s])
+        self.used.update(flags)
+        more, how = self.guarded(s, flags, rest, loop)
         return [new, *more], max(how, PERHAPS)
     new.body, one = self.block(body, loop)
     new.orelse, two = self.block(orelse, loop)
@@ -235,7 +260,7 @@ def _with_body(self: ast.If, body: list) -> ast.If:
 ast.If._with = _with_body
 
 
-def _loop(self: Exits, s: Any) -> tuple[list, list]:
+def _loop(self: Exits, s: Any, outer: Any) -> tuple[list, list]:
     "A loop without exits, and the flags that say how it was left."
     self.count += 1
     own = {"break": f"__break{self.count}__", "continue": f"__continue{self.count}__", "stops": []}
@@ -251,12 +276,11 @@ def _loop(self: Exits, s: Any) -> tuple[list, list]:
     out = [assign(own["break"], "False", s)] if breaks else []
     out.append(new)
     if s.orelse:
-        after, _ = self.block(s.orelse, None)
+        after, _ = self.block(s.orelse, outer)
         test = f"not {own['break']}" if breaks else "True"
         out.append(quoted(f"if {test}: pass", s)._with(after))
-    returns = any([isinstance(n, _WAYS_OUT) for n in own_nodes(s)])
     self.used = before | (self.used - {own["continue"]})
-    return out, [DONE] if returns else []
+    return out, _flags(outer, [s]) if list(exits_of([s])) else []
 
 
 def _without(stmts: list, name: str) -> list:

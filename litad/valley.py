@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLOCK', 'LARGE', 'checked', 'spread_rows', 'dealt', 'block_count', 'solved', 'descent', 'damped', 'block_gram',
-           'gram_places', 'kernel', 'Look', 'walked', 'Floor', 'bottom', 'small_pivot', 'gram_at', 'gram_triangle',
-           'keep_memory']
+           'gram_places', 'kernel', 'Look', 'walked', 'by_lapack', 'Floor', 'bottom', 'small_pivot', 'gram_at',
+           'gram_triangle', 'keep_memory']
 
 # %% ../nbs/084a_valley.ipynb #c6d6fe30
 import math
@@ -251,10 +251,8 @@ def walked(
         size = np.sqrt(G.diagonal())
         size[size == 0] = 1.0
         A = G[:n] / size[:n, None] / size
-        inner = A[:, :n].copy()
-        inner.flat[:: n + 1] += damping
-        _, d, failed = lapack.dposv(inner, -A[:, n])
-        if failed:
+        d, damping = by_lapack(A, damping)
+        if d is None:
             break
         share = damping * float(d @ d) - float(A[:, n] @ d)
         distance = math.sqrt(abs(share) * noise) if math.isfinite(share) else math.nan
@@ -264,6 +262,19 @@ def walked(
         if damping <= slack and not distance * max(ratio, 1e-3) >= stop:
             return new, G, old, distance, ratio, looks
     return new, G, False, math.nan, 1.0, most
+
+
+def by_lapack(A: np.ndarray, damping: float) -> tuple:
+    "The damped step, and a damping that is large enough for it to exist."
+    n = len(A)
+    for _ in range(12):
+        inner = A[:, :n].copy()
+        inner.flat[:: n + 1] += damping
+        _, d, failed = lapack.dposv(inner, -A[:, n])
+        if not failed:
+            return d, damping
+        damping = max(10 * damping, 1e-5)
+    return None, damping
 
 # %% ../nbs/084a_valley.ipynb #afac5660
 class Floor:
@@ -325,10 +336,10 @@ def bottom(floor: Floor, v: np.ndarray, most: int = 100) -> tuple:
 def small_pivot(G: np.ndarray) -> float:
     "The least pivot of a Gram matrix whose columns are scaled to one length; 0 if it is singular."
     size = np.sqrt(G.diagonal()[:-1])
-    if not np.all(size > 0):
+    if not size.all():
         return 0.0
     t, failed = lapack.dpotrf(G[:-1, :-1] / size / size[:, None])
-    return 0.0 if failed else float(np.min(np.diagonal(t)))
+    return 0.0 if failed else float(t.diagonal().min())
 
 
 def gram_at(floor: Floor, v: np.ndarray) -> np.ndarray:

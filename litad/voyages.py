@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Met', 'rooms_of', 'first_rows', 'none_met', 'event_value', 'watch', 'Traced', 'rows_for', 'searched', 'reached',
-           'ending', 'schedule_of', 'replayed', 'every_step', 'events_of']
+           'ending', 'schedule_of', 'replayed', 'events_of']
 
 # %% ../nbs/079d_voyages.ipynb #ec6452ff
 from collections.abc import Callable
@@ -21,12 +21,11 @@ from litad.replays import (
     beginning,
     crossed,
     output_at,
-    replayed_step,
     root_in,
     segment,
     times_to_end,
 )
-from .rules import checkpoint, settled
+from .rules import settled
 from .steps import Past, State, advance, may_go_on, start
 from .tree import describe
 
@@ -277,19 +276,6 @@ def replayed(problem: Problem, bare: Problem, under: Boxed, found: Traced) -> tu
 
         at_events = fori_loop(0, rows, put, at_events)
     return asked, at_events, segment(problem, under, plan, *last, plan.count)
-
-
-def every_step(problem: Problem, plan: Schedule, y: Any, rows: int) -> Any:
-    "The states before every step, one a row; rows that are left over are zero."
-    most = problem.control.most
-
-    def one(k, carry):
-        y, room = carry
-        room[np.minimum(k, rows - 1)] = y
-        return checkpoint(replayed_step)(problem, y, *plan.at(k)), room
-
-    room = np.zeros((rows, y.shape[0]), y.dtype)
-    return fori_loop(0, plan.count, one, (y, room), max_steps=most)[1]
 
 # %% ../nbs/079d_voyages.ipynb #e4bfbe21
 def events_of(

@@ -106,9 +106,11 @@ def outside(lowering: Any, x: Any, number: float = 0.0) -> Variable | None:
     if number != 0.0:
         return None
     if name == "guard":
-        return outside(lowering, inputs[1]) or _vanishing(lowering, inputs[0])
+        found = outside(lowering, inputs[1])
+        return _vanishing(lowering, inputs[0]) if found is None else found
     if name == "multiply":
-        return outside(lowering, inputs[0]) or outside(lowering, inputs[1])
+        found = outside(lowering, inputs[0])
+        return outside(lowering, inputs[1]) if found is None else found
     if name in ("negative", "divide", "astype"):
         return outside(lowering, inputs[0])
     return None
@@ -121,7 +123,8 @@ def _vanishing(lowering: Any, gone: Any) -> Variable | None:
     if name == "equal" and type(e.inputs[1]) is not Variable and e.inputs[1] == 0:
         return outside(lowering, e.inputs[0])
     if name == "logical_or":
-        return _vanishing(lowering, e.inputs[0]) or _vanishing(lowering, e.inputs[1])
+        found = _vanishing(lowering, e.inputs[0])
+        return _vanishing(lowering, e.inputs[1]) if found is None else found
     return None
 
 # %% ../nbs/058a_windows.ipynb #4e09cfc7
@@ -163,10 +166,7 @@ def ends_of(lowering: Any, ends: tuple, n: int) -> tuple:
         if total is None:
             total = lowering.number(known)
         found.append(total)
-    low, high = found
-    if high.startswith("%"):  # a window may end before the axis begins
-        writer.declares.add("declare i64 @llvm.smin.i64(i64, i64)")
-    return tuple([int(x) if x.lstrip("-").isdigit() else x for x in (low, high)])
+    return tuple([int(x) if x.lstrip("-").isdigit() else x for x in found])
 
 # %% ../nbs/058a_windows.ipynb #01719c3f
 class Windowed(Alone):

@@ -124,7 +124,8 @@ def binary(name):
     ufunc = dict(
         add="add", sub="subtract", mul="multiply", truediv="divide", pow="power", mod="remainder",
         floordiv="floor_divide", matmul="matmul", lt="less", le="less_equal", gt="greater",
-        ge="greater_equal", eq="equal", ne="not_equal", xor="bitwise_xor", **{"and": "bitwise_and", "or": "bitwise_or"},
+        ge="greater_equal", eq="equal", ne="not_equal", xor="bitwise_xor",
+        **{"and": "bitwise_and", "or": "bitwise_or"},
     )[name]  # fmt: skip
     ufunc = getattr(np, ufunc)
     setattr(Array, f"__{name}__", lambda self, other: ufunc(self, other))
@@ -143,7 +144,9 @@ for _name in "add sub mul truediv pow mod floordiv matmul lt le gt ge eq ne and 
 for _name in ("neg", "pos", "abs", "invert"):
     _of = getattr(operator, _name)
     setattr(Array, f"__{_name}__", lambda self, _of=_of: Array(_of(self._hidden)))
-for _name, _of in dict(bool=bool, float=float, int=int, complex=complex, index=operator.index).items():
+for _name, _of in dict(
+    bool=bool, float=float, int=int, complex=complex, index=operator.index
+).items():
     setattr(Array, f"__{_name}__", lambda self, _of=_of: _of(self._hidden.item()))
 for _name in "astype reshape copy max min sum item".split():
     setattr(
@@ -194,11 +197,13 @@ def installed():
     "CuPy's name in `sys.modules`, for as long as it lasts."
     from litad.libraries import library_of
 
-    cupy, cuda, device = module("cupy", np, LACKING), types.ModuleType("cupy.cuda"), None
+    cupy, cuda = module("cupy", np, LACKING), types.ModuleType("cupy.cuda")
     device = types.ModuleType("cupy.cuda.device")
     cuda.Device = device.Device = Device
     cuda.device = device
-    linalg = module("cupy.linalg", np.linalg, "diagonal matrix_norm svdvals trace vector_norm vecdot".split())
+    linalg = module(
+        "cupy.linalg", np.linalg, "diagonal matrix_norm svdvals trace vector_norm vecdot".split()
+    )
     fft = module("cupy.fft", np.fft)
     cupy.ndarray, cupy.array, cupy.asarray, cupy.add = Array, array, asarray, AddAt()
     cupy.cuda, cupy.linalg, cupy.fft, cupy.__version__ = cuda, linalg, fft, "14.0"

@@ -1,4 +1,4 @@
-"""Scientific kernels as a scientist writes them: plain Python and NumPy, with loops, branches and stores; each with its arguments."""
+"""Scientific kernels as one writes them: plain Python, with loops, branches and stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KERNELS: dict = {}
 
 
 def kernel(arguments, wrt=None):
-    "Register a kernel: its arguments for a size n, and the positions of those that it is differentiated by."
+    "Register a kernel: its arguments for a size n, and which of them it is differentiated by."
 
     def register(f):
         name = getattr(f, "__name__", str(f))
@@ -310,7 +310,9 @@ def gauss_seidel_on_grid(u0, b, h2):
     for sweep in range(5):
         for i in range(1, n - 1):
             for j in range(1, n - 1):
-                u[i, j] = 0.25 * (u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1] + h2 * b[i, j])
+                u[i, j] = 0.25 * (
+                    u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1] + h2 * b[i, j]
+                )
     return u
 
 
@@ -872,7 +874,9 @@ def heat_2d(u, k, dt):
 def heat_2d_by_slices(u, r):
     u = u.copy()
     for t in range(12):
-        u[1:-1, 1:-1] += r * (u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4 * u[1:-1, 1:-1])
+        u[1:-1, 1:-1] += r * (
+            u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4 * u[1:-1, 1:-1]
+        )
         u[0, :] = u[1, :]
         u[:, -1] = 0.5 * u[:, -2]
     return u
@@ -1048,7 +1052,10 @@ def american_put(S, K, r, sigma, n):
     return V[0]
 
 
-@kernel(lambda n: (np.abs(normal(n, 3, 3)) + 0.1, np.abs(normal(n, 3, 4)) + 0.1, np.arange(n) % 4), wrt=(0, 1))
+@kernel(
+    lambda n: (np.abs(normal(n, 3, 3)) + 0.1, np.abs(normal(n, 3, 4)) + 0.1, np.arange(n) % 4),
+    wrt=(0, 1),
+)
 def hmm_forward(A, B, observed):
     alpha = B[:, observed[0]] / 3
     loglik = 0.0

@@ -1,4 +1,4 @@
-"""Plain Python with loops, branches and stores: compiled from source, forwards and backwards, without a word of rewriting."""
+"""Plain Python with loops, branches and stores: compiled from source, forwards and backwards."""
 
 import copy
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kernels import KERNELS
 
-from litad import explain, grad, jit, jvp, value_and_grad
+from litad import explain, jit, jvp, value_and_grad
 
 # Kernels as scientists write them: values, gradients both ways, and nothing left to Python.
 
@@ -17,7 +17,9 @@ def fresh(args):
 
 def flat(out):
     "The numbers of a result."
-    return np.concatenate([np.ravel(x).astype(float) for x in (out if isinstance(out, tuple) else (out,))])
+    return np.concatenate(
+        [np.ravel(x).astype(float) for x in (out if isinstance(out, tuple) else (out,))]
+    )
 
 
 def scalar(f):
@@ -26,7 +28,9 @@ def scalar(f):
     def total(*args):
         out = f(*args)
         parts = out if isinstance(out, tuple) else (out,)
-        return sum([np.sum(np.cos(k + np.arange(np.size(y))) * np.ravel(y)) for k, y in enumerate(parts)])
+        return sum(
+            [np.sum(np.cos(k + np.arange(np.size(y))) * np.ravel(y)) for k, y in enumerate(parts)]
+        )
 
     return total
 
@@ -58,7 +62,9 @@ def all_compiled(f, args):
 
 def close(a, b, rtol):
     a, b = np.asarray(a), np.asarray(b)
-    return a.shape == b.shape and np.allclose(a, b, rtol=rtol, atol=rtol * max(1, np.max(np.abs(b), initial=0)))
+    return a.shape == b.shape and np.allclose(
+        a, b, rtol=rtol, atol=rtol * max(1, np.max(np.abs(b), initial=0))
+    )
 
 
 def check(f, args, wrt=None):
@@ -88,8 +94,12 @@ def check(f, args, wrt=None):
     for _ in range(2):
         directions = tuple([random.normal(size=np.shape(args[k]))[()] for k in where])
         along = sum([np.sum(g * d) for g, d in zip(slopes, directions)])
-        assert close(along, quotient(total, args, where, directions), 2e-6), "reverse is not the difference quotient"
-        assert close(jit(forward)(list(fresh(args)), directions), along, 1e-8), "forward is not reverse"
+        assert close(along, quotient(total, args, where, directions), 2e-6), (
+            "reverse is not the difference quotient"
+        )
+        assert close(jit(forward)(list(fresh(args)), directions), along, 1e-8), (
+            "forward is not reverse"
+        )
 
 
 @pytest.mark.parametrize("n", [5, 12])

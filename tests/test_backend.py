@@ -18,6 +18,7 @@ from litad import (
     value_and_grad,
     vjp,
 )
+from litad.record import Var
 
 STRICT = pytest.importorskip("array_api_strict")
 
@@ -477,3 +478,136 @@ def test_cotangents_of_the_last_operation(backend):
     x * x
     g = backend.tape.backward(backend.inner.asarray([1.0, 10.0]))
     assert read(g[x]).tolist() == [4.0, 60.0]
+
+
+def recorded(backend, f, *arrays):
+    "The gradients of the sum of f at arrays of the backend."
+    backend.tape.start()
+    inputs = [double(backend, np.asarray(a).tolist()) for a in arrays]
+    g = backend.backward(backend.sum(f(*inputs)))
+    return [read(g[x]) for x in inputs]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+SLOPES = {
+    "silu": (lambda b, x: b.silu(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+    "sigmoid": (lambda b, x: b.sigmoid(x), lambda x: sigmoid(x) * (1 - sigmoid(x))),
+    "rsqrt": (lambda b, x: b.rsqrt(x), lambda x: -0.5 * x**-1.5),
+    "log": (lambda b, x: b.log(x), lambda x: 1 / x),
+    "cos": (lambda b, x: b.cos(x), lambda x: -np.sin(x)),
+    "tanh": (lambda b, x: b.tanh(x), lambda x: 1 - np.tanh(x) ** 2),
+    "relu": (lambda b, x: b.relu(x - 0.5), lambda x: (x > 0.5) * 1.0),
+    "used three times": (lambda b, x: x * x + x, lambda x: 2 * x + 1),
+    "scalars": (lambda b, x: ((x + 2) * 3 - 1) / 4, lambda x: np.full(x.shape, 0.75)),
+    "expand": (lambda b, x: b.broadcast_to(x, (5, 3, 4)), lambda x: np.full(x.shape, 5.0)),
+    "squeeze": (
+        lambda b, x: b.squeeze(b.expand_dims(x, axis=1), axis=1) ** 2,
+        lambda x: 2 * x,
+    ),
+    "where": (lambda b, x: b.where(x > 0.5, 2 * x, x), lambda x: 1.0 + (x > 0.5)),
+    "chunk": (lambda b, x: b.chunk(x, 2, 1)[0] ** 2, lambda x: 2 * x * [1, 1, 0, 0]),
+    "cat": (lambda b, x: b.concat([x, 3 * x]), lambda x: np.full(x.shape, 4.0)),
+    "gather": (
+        lambda b, x: b.gather(x, 1, b.inner.asarray([[0], [1], [1]])),
+        lambda x: np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_the_slopes_that_the_seed_states(backend, name):
+    f, slope = SLOPES[name]
+    (found,) = recorded(backend, lambda x: f(backend, x), A)
+    np.testing.assert_allclose(found, slope(A), rtol=1e-12)
+
+
+def test_cross_entropy_and_softmax_of_the_seed(backend):
+    e = np.exp(A - A.max(1, keepdims=True))
+    p, targets = e / e.sum(1, keepdims=True), np.array([1, 0, 3])
+    f = lambda x: backend.cross_entropy(x, backend.inner.asarray(targets.tolist()))  # noqa: E731
+    (found,) = recorded(backend, f, A)
+    np.testing.assert_allclose(found, (p - np.eye(4)[targets]) / 3, rtol=1e-12)
+    backend.tape.clear()
+    (found,) = recorded(backend, lambda x: backend.softmax(x, -1) * B.tolist()[0][0] * x, A)
+    w = B[0, 0] * A
+    expected = p * (w - (w * p).sum(1, keepdims=True)) + B[0, 0] * p
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_parameters_behind_transpose_and_reshape_get_their_gradient(backend):
+    "a linear layer, and the bias of a convolution"
+    f = lambda w, x, b: x @ backend.permute_dims(w, (1, 0)) + backend.reshape(b, (1, 2))  # noqa: E731
+    weights, bias = B[:2], np.array([0.1, 0.2])
+    gw, gx, gb = recorded(backend, f, weights, A, bias)
+    np.testing.assert_allclose(gw, np.tile(A.sum(0), (2, 1)), rtol=1e-12)
+    np.testing.assert_allclose(gx, np.tile(weights.sum(0), (3, 1)), rtol=1e-12)
+    np.testing.assert_allclose(gb, [3.0, 3.0])
+    backend.tape.clear()
+
+    def convolved(x, k, b):
+        return backend.conv2d(x, k, 1, 0) + backend.reshape(b, (1, 2, 1, 1))
+
+    image, kernel = A[None, None], np.stack([B[:2, :2], B[1:, 2:]])[:, None]
+    gx, gk, gb = recorded(backend, convolved, image, kernel, bias)
+    expected = [
+        [[A[i : i + 2, j : j + 3].sum() for j in range(2)] for i in range(2)] for _ in range(2)
+    ]
+    np.testing.assert_allclose(gk[:, 0], expected, rtol=1e-12)
+    np.testing.assert_allclose(gb, [6.0, 6.0])
+    known = grad(lambda x: np.sum(nn.conv2d(x, kernel)))(image)
+    np.testing.assert_allclose(gx, known, rtol=1e-12)
+
+
+def test_a_pool_gives_to_the_first_maximum_only(backend):
+    x = [[[[1.0, 3.0], [3.0, 2.0]]]]
+    (found,) = recorded(backend, lambda x: backend.max_pool2d(x, 2, 2), x)
+    assert found[0, 0].tolist() == [[0.0, 1.0], [0.0, 0.0]]
+
+
+def test_comparisons_and_positions_are_not_recorded(backend):
+    backend.tape.start()
+    x = double(backend, A.tolist())
+    y = double(backend, B.tolist())
+    results = [x > y, x >= y, x < y, x <= y, x == y, x != y]
+    results += [backend.logical_not(x > y), backend.logical_and(x > y, y > 0.5), backend.argmax(x)]
+    assert backend.tape.num_ops() == 0
+    assert not any(isinstance(r, Var) for r in results)
+
+
+def test_the_states_of_a_tape(backend):
+    tape = backend.tape
+    x = backend.asarray([2.0])
+    assert tape.record([x], x, lambda t: t) is x and tape.num_ops() == 0
+    tape.start()
+    x * x
+    backend.no_grad(lambda: backend.no_grad(lambda: x * x) is None or x * x)
+    assert tape.is_recording() and tape.num_ops() == 1
+    tape.stop()
+    x * x
+    assert not tape.is_recording() and tape.num_ops() == 1
+    tape.clear()
+    assert not tape.is_recording() and tape.num_ops() == 0
+    tape.start()
+    tape.clear()
+    assert tape.is_recording()
+
+
+def test_values_are_numbers_while_nobody_records(backend):
+    x = double(backend, [2.0, 3.0])
+    assert float(x[0]) == 2.0
+    backend.tape.start()
+    y = x * x
+    with pytest.raises(ValueError, match="lose its derivative"):
+        float(x[0])
+
+    def step():
+        x[0] = 10.0
+
+    backend.no_grad(step)
+    assert read(backend.backward(y)[x]).tolist() == [4.0, 6.0]
+    assert read(backend.value(x)).tolist() == [10.0, 3.0]
+    with backend.tape.no_grad(), pytest.raises(ValueError, match="not recording"):
+        y[0] = 1.0

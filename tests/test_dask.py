@@ -1,6 +1,7 @@
 """Gradients over plans: lazily, on a cluster of two processes, with a worker that dies."""
 
 import os
+import resource
 import signal
 
 import numpy as np
@@ -26,8 +27,13 @@ def network(p, x, y):
     return nn.cross_entropy(np.tanh(x @ p["W"] + p["b"]) @ p["V"], y)
 
 
+LIMIT = 256 * 2**20
+
+
 @pytest.fixture(scope="module")
 def client():
+    "Two worker processes, each of which is ended if it holds more than the limit."
+    dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
     with (
         distributed.LocalCluster(
             n_workers=2,
@@ -35,6 +41,7 @@ def client():
             processes=True,
             dashboard_address=None,
             silence_logs=50,
+            memory_limit=LIMIT,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -100,6 +107,64 @@ def test_a_network_over_partitions(client):
     expected, known = value_and_grad(network)(p, x, y)
     assert abs(value - expected) < 1e-12
     assert all(np.abs(g[name] - known[name]).max() < 1e-12 for name in p)
+
+
+TALL, WIDE, PARTS = 40_000, 64, 54
+
+
+def block(k):
+    return np.resize(np.random.default_rng(k).normal(size=5003), (TALL, WIDE))
+
+
+def most_held():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_more_rows_than_memory(client):
+    "four times what a worker may hold, through both optimisers of SciPy's: nobody dies of it"
+    from scipy.optimize import minimize
+
+    parts = [da.from_delayed(dask.delayed(block)(k), (TALL, WIDE), float) for k in range(PARTS)]
+    X, true = da.concatenate(parts), np.linspace(-1, 1, WIDE)
+    y = (X @ true > 0).astype(float)
+    assert X.nbytes > 4 * LIMIT
+    before, processes = most_held(), set(client.run(os.getpid).values())
+    known = {}
+
+    def there(w):
+        if w.tobytes() not in known:
+            known[w.tobytes()] = dask.compute(*value_and_grad(logistic)(w, X, y))
+        return known[w.tobytes()]
+
+    curved = lambda w, v: hvp(lambda w: logistic(w, X, y), w, v).compute()  # noqa: E731
+    w = minimize(there, np.zeros(WIDE), jac=True, method="L-BFGS-B", options={"maxiter": 1}).x
+    how = {"method": "Newton-CG", "options": {"maxiter": 1}}
+    better = minimize(there, w, jac=True, hessp=curved, **how)
+    assert better.nhev > 0 and better.fun < there(w)[0]
+    assert set(client.run(os.getpid).values()) == processes
+    assert max(client.run(most_held).values()) < LIMIT
+    assert most_held() - before < X.nbytes / 4
+    whole = [0.0, np.zeros(WIDE), np.zeros(WIDE)]
+    for k in range(PARTS):
+        rows = block(k)
+        labels = (rows @ true > 0).astype(float)
+        value, g = value_and_grad(logistic)(w, rows, labels)
+        terms = value, g, hvp(lambda w: logistic(w, rows, labels), w, true)  # noqa: B023
+        whole = [total + term / PARTS for total, term in zip(whole, terms)]
+    for found, expected in zip((*there(w), curved(w, true)), whole):
+        assert np.abs(found - expected).max() < 1e-12
+
+
+def test_the_pull_of_a_sum_is_cut_as_the_rows_are():
+    "no vector of the length of the data in one block, on one machine"
+    X = da.ones((4000, 5), chunks=(500, 5))
+    plans = value_and_grad(logistic)(np.zeros(5), X, da.ones(4000, chunks=500))
+    sizes = []
+    note = lambda key, task, pool: None  # noqa: E731
+    after = lambda key, result, *_: sizes.append(getattr(result, "nbytes", 0))  # noqa: E731
+    with dask.callbacks.Callback(pretask=note, posttask=after):
+        dask.compute(*plans, scheduler="synchronous", optimize_graph=False)
+    assert max(sizes) <= 500 * 5 * 8
 
 
 def test_a_worker_that_dies(client, data):

@@ -166,3 +166,98 @@ def test_a_stopped_search_keeps_its_best():
     found = curve_fit(decay, X, NOISY, callback=lambda p, rss: seen.append(rss) or len(seen) == 2)
     assert not found.success and "stopped" in found.message
     assert issubclass(FitError, RuntimeError)
+
+
+def three_peaks(x, a, b, c, d, e, f, g, h, i, base):
+    first, second, third = (x - b) / c, (x - e) / f, (x - h) / i
+    return base + a * np.exp(-(first**2)) + d * np.exp(-(second**2)) + g * np.exp(-(third**2))
+
+
+PEAKS = np.array([3.0, 2.0, 0.5, 2.0, 5.0, 0.8, 4.0, 8.0, 0.6, 1.0])
+WIDE = np.linspace(0, 10, 4999)  # a prime number of points: blocks are filled up
+TALL = three_peaks(WIDE, *PEAKS) + 0.1 * np.random.default_rng(5).standard_normal(4999)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_ten_parameters_and_many_points(jit):
+    sizes = np.where(WIDE > 5, 0.2, 0.1)
+    keep = (np.arange(4999) % 7) > 0
+    start = PEAKS * 1.05
+    for how, chosen in (({}, slice(None)), ({"sigma": sizes, "mask": keep}, keep)):
+        popt, pcov = curve_fit(three_peaks, WIDE, TALL, start, jit=jit, **how)
+        sigma = how.get("sigma", np.ones(4999))[chosen]
+        theirs = optimize.curve_fit(
+            three_peaks, WIDE[chosen], TALL[chosen], popt, sigma, ftol=1e-15, xtol=1e-15
+        )
+        errors = np.sqrt(np.diagonal(theirs[1]))
+        assert np.all(np.abs(popt - theirs[0]) < 2e-4 * errors)
+        assert np.allclose(pcov, theirs[1], atol=1e-4 * np.outer(errors, errors).max())
+        assert np.allclose(np.sqrt(np.diagonal(pcov)), errors, rtol=1e-4)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_many_points_and_a_parameter_that_is_held(jit):
+    held = curve_fit(three_peaks, WIDE, TALL, PEAKS * 1.03, fixed={"base": 1.0}, jit=jit)
+    assert held.popt[9] == 1.0 and held.stderr[9] == 0 and np.all(held.stderr[:9] > 0)
+    free = curve_fit(three_peaks, WIDE, TALL, PEAKS * 1.03, jit=jit)
+    assert free.rss < held.rss and np.allclose(free.popt, held.popt, rtol=2e-2)
+    assert len(free.residuals) == 4999 and np.isclose(np.sum(free.residuals**2), free.rss)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_many_points_that_do_not_tell(jit):
+    f = lambda x, a, b, rate: a * b * np.exp(-rate * x)  # noqa: E731
+    y = decay(WIDE, 3, 0.6) + 0.01 * np.sin(99 * WIDE)
+    fit = curve_fit(f, WIDE, y, (1.0, 2.0, 0.5), jit=jit)
+    assert np.isinf(fit.stderr[:2]).all() and np.isfinite(fit.stderr[2])
+    assert any(["does not change the curve" in note for note in fit.notes])
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_many_points_of_a_model_with_memory(jit):
+    f = lambda x, a, b: a * np.cumsum(np.exp(-b * x)) / len(x)  # noqa: E731
+    y = f(WIDE, 2.0, 0.3) + 1e-3 * np.cos(77 * WIDE)
+    fit = curve_fit(f, WIDE, y, (1.0, 1.0), jit=jit)
+    theirs = optimize.curve_fit(f, WIDE, y, (2.0, 0.3), ftol=1e-14, xtol=1e-14)
+    assert np.allclose(fit.popt, theirs[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+def test_bad_input_is_refused(jit, many):
+    x = WIDE if many else X
+    y = decay(x, 5, 0.4)
+    how = dict(jit=jit)
+    bad = {
+        "fewer points": lambda: curve_fit(decay, x[:1], y[:1], **how),
+        "NaN": lambda: curve_fit(decay, x, np.where(x > 4, np.nan, y), **how),
+        "not finite": lambda: curve_fit(decay, np.where(x > 4, np.inf, x), y, **how),
+        "positive": lambda: curve_fit(decay, x, y, sigma=np.where(x > 4, 0.0, 0.1), **how),
+        "positive ": lambda: curve_fit(decay, x, y, sigma=np.full(len(x), -1.0), **how),
+        "outside": lambda: curve_fit(decay, x, y, (1.0, 9.0), bounds=([0, 0], [5, 2]), **how),
+        "number for each point": lambda: curve_fit(lambda x, a: a * x[:-1], x, y, (1.0,), **how),
+        "number for each point ": lambda: curve_fit(
+            lambda x, a: a * x[:, None], x, y, (1.0,), **how
+        ),
+        "not finite at the start": lambda: curve_fit(
+            lambda x, a, b: a * np.log(b * x - 1), x, y, (1.0, 1.0), **how
+        ),
+    }
+    for text, call in bad.items():
+        with pytest.raises(ValueError, match=text.strip()):
+            call()
+
+
+def test_a_fit_unpacks_and_counts_like_a_pair():
+    fit = curve_fit(decay, X, decay(X, 5, 0.4), (4, 0.3))
+    assert fit[0] is fit.popt and len(fit) == 2 and np.array_equal(fit[1], fit.pcov)
+
+
+def test_an_equation_that_is_not_stiff_compiles_explicit_steps():
+    from litad.fit import calm_solver
+
+    oscillator = lambda t, u, k: np.stack([u[1], -k * u[0]])  # noqa: E731
+    stiff = lambda t, u, k: np.stack([-1e4 * (u[0] - np.cos(k * t)), -u[1]])  # noqa: E731
+    t, begin = np.linspace(0, 10, 11), np.array([1.0, 0.0])
+    assert calm_solver(oscillator, t, begin, (2.0,), 1e-7, 1e-9) == "tsit5"
+    assert calm_solver(stiff, t, begin, (2.0,), 1e-7, 1e-9) == "auto"

@@ -237,3 +237,295 @@ def test_a_store_in_a_branch_copies_nothing_forwards_and_backwards():
     kernel, _ = native(grad(lambda x: np.sum(stores_in_a_branch(x) ** 2)), x)
     assert copies(kernel) == 0
     assert "fcmp" in kernel.text and not kernel.fallible
+
+
+def test_a_branch_and_a_loop_inside_of_a_loop_add_to_one_sum():
+    def f(x, a):
+        def row(i, c):
+            def then(c):
+                return fori_loop(0, i, lambda k, c: c + x[k] * x[i] * a[i, k], c)
+
+            return cond(a[i, i] > 0, then, lambda c: c - np.sin(x[i]), c)
+
+        return fori_loop(0, len(x), row, 0.0, max_steps=40)
+
+    rng = np.random.default_rng(1)
+    x, a = rng.normal(size=30), rng.normal(size=(30, 30))
+    kernel, (value, gx, ga) = native(value_and_grad(lambda x, a: f(x, a), argnums=(0, 1)), x, a)
+    want, gradient, ga_want = 0.0, np.zeros(30), np.zeros((30, 30))
+    for i in range(30):
+        if a[i, i] > 0:
+            for k in range(i):
+                want += x[k] * x[i] * a[i, k]
+                gradient[k] += x[i] * a[i, k]
+                gradient[i] += x[k] * a[i, k]
+                ga_want[i, k] = x[k] * x[i]
+        else:
+            want -= np.sin(x[i])
+            gradient[i] -= np.cos(x[i])
+    np.testing.assert_allclose(value, want)
+    np.testing.assert_allclose(gx, gradient)
+    np.testing.assert_allclose(ga, ga_want)
+    assert copies(kernel) == 0
+
+
+def sweeps(u, b):
+    def row(i, u):
+        def cell(j, u):
+            u[i, j] = 0.25 * (u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1] + b[i, j])
+            return u
+
+        return fori_loop(1, u.shape[1] - 1, cell, u)
+
+    return fori_loop(0, 3, lambda s, u: fori_loop(1, u.shape[0] - 1, row, u), u * 1.0)
+
+
+def test_three_loops_in_each_other_work_in_one_array_and_their_gradient_in_two():
+    rng = np.random.default_rng(2)
+    u, b, w = (rng.normal(size=(20, 24)) for _ in range(3))
+    kernel, _ = native(sweeps, u, b)
+    assert copies(kernel) == 0 and not kernel.fallible and kernel.arena == 0
+    loss = lambda u, b: np.sum(w * sweeps(u, b))  # noqa: E731
+    kernel, (_, gu, gb) = native(value_and_grad(loss, argnums=(0, 1)), u, b)
+    assert copies(kernel) == 0
+    t = rng.normal(size=u.shape), rng.normal(size=u.shape)
+    h = 1e-6
+    difference = (loss(u + h * t[0], b + h * t[1]) - loss(u - h * t[0], b - h * t[1])) / (2 * h)
+    np.testing.assert_allclose(np.sum(gu * t[0]) + np.sum(gb * t[1]), difference, rtol=1e-6)
+
+
+def elements_moved(program):
+    "Elements written by the lines of a program, those of loops as often as they run."
+    total = 0
+    for e in program.equations:
+        operation, sizes = e.primitive, sum(y.size for y in e.outputs)
+        if e.primitive.name in ("at_put", "at_add", "put"):
+            total += 1
+        elif hasattr(operation, "regions"):
+            length = getattr(operation, "length", None) or 1
+            total += length * max(elements_moved(r) for r in operation.regions)
+        else:
+            total += sizes
+    return total
+
+
+def test_the_work_of_a_gradient_grows_with_the_elements_also_through_nested_loops():
+    def counted(n):
+        u, b = np.ones((n, n)), np.ones((n, n))
+        loss = lambda u, b: np.sum(sweeps(u, b) ** 2)  # noqa: E731
+        return elements_moved(optimise(trace(grad(loss, argnums=(0, 1)), u, b)))
+
+    small, large = counted(20), counted(80)
+    assert large < 1.2 * 16 * small
+
+
+def test_values_that_change_places_are_not_copied_and_come_out_where_they_belong():
+    x, y = np.arange(20.0), np.arange(20.0) ** 2
+
+    def turn(i, c):
+        u, v, w = c
+        return v, u * 0.5 + w, u
+
+    def several(n):
+        return lambda x, y: fori_loop(0, n, turn, (x * 1.0, y * 1.0, x + y))
+
+    for n in range(5):
+        kernel, got = native(several(n), x, y)
+        want = x, y, x + y
+        for i in range(n):
+            want = turn(i, want)
+        for a, b in zip(got, want):
+            np.testing.assert_allclose(a, b)
+        assert copies(kernel) == 0
+    kernel, _ = native(grad(lambda x, y: np.sum(several(4)(x, y)[1] ** 2)), x, y)
+
+
+def test_a_swap_under_a_condition():
+    def f(x, y):
+        def turn(i, c):
+            return cond(x[i] > y[i], lambda a, b: (b, a), lambda a, b: (a, b), *c)
+
+        return fori_loop(0, len(x), turn, (x * 1.0, y * 1.0))
+
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=25), rng.normal(size=25)
+    _, (a, b) = native(f, x, y)
+    odd = np.sum(x > y) % 2
+    np.testing.assert_array_equal(a, y if odd else x)
+    native(grad(lambda x, y: np.sum(np.sin(f(x, y)[0]) * x)), x, y)
+
+
+# Ranges of indices, and those that are out of them.
+
+
+def test_nothing_is_checked_where_the_ends_of_outer_loops_say_it_all():
+    def triangle(a):
+        def row(i, a):
+            def cell(j, a):
+                a[i, j] = a[i, j] + a[j, i] * a[i - 1, j]
+                return a
+
+            return fori_loop(0, i, cell, a, max_steps=40)
+
+        return fori_loop(1, len(a), row, a * 1.0)
+
+    kernel, _ = native(triangle, np.ones((20, 20)))
+    assert not kernel.fallible and "icmp ult i64" in kernel.text
+    assert "load i32, ptr %status" not in kernel.text
+
+
+def test_a_range_that_nobody_knows_is_asked_for_once_and_not_in_every_turn():
+    def shifted(x, k):
+        return fori_loop(0, 10, lambda i, s: s + x[k + i], 0.0)
+
+    x = np.arange(40.0)
+    kernel, (s,) = native(shifted, x, 7)
+    assert s == x[7:17].sum() and kernel.text.count("load i32, ptr %status") == 2
+    assert jit(shifted)(x, 30) == x[30:40].sum()
+    with pytest.raises(IndexError):
+        jit(shifted)(x, 31)
+    assert jit(shifted)(x, -10) == shifted(x, -10) and jit(shifted)(x, -5) == shifted(x, -5)
+
+
+def out_of_bounds(kind):
+    def inner(i, y, k):
+        if kind == "store":
+            y[i + k] = 2.0 * y[i]
+            return y
+        if kind == "read":
+            y[i] = y[i + k] * 2.0
+            return y
+        if kind == "branch":
+
+            def then(y):
+                y[i + k] = y[i] * 3.0
+                return y
+
+            return cond(y[i] > 0, then, lambda y: y, y)
+        return fori_loop(0, 3, lambda j, y: inner_of("store", i + j, y, k), y)
+
+    def inner_of(_, i, y, k):
+        y[i + k] = 2.0 * y[i]
+        return y
+
+    return lambda x, k: fori_loop(0, len(x) - 5, lambda i, y: inner(i, y, k), x * 1.0)
+
+
+@pytest.mark.parametrize("kind", ["store", "read", "branch", "nested"])
+def test_an_index_out_of_bounds_is_numpys_error_also_in_loops_and_branches_and_their_gradients(kind):
+    f = out_of_bounds(kind)
+    x = np.linspace(0.1, 1.0, 30)
+    g = jit(value_and_grad(lambda x, k: np.sum(f(x, k))))
+    np.testing.assert_allclose(jit(f)(x, 2), f(x, 2))
+    assert np.all(np.isfinite(g(x, 2)[1]))
+    for k in (200, -200, 10**12):
+        with pytest.raises(IndexError):
+            jit(f)(x, k)
+        with pytest.raises(IndexError):
+            g(x, k)
+    np.testing.assert_allclose(jit(f)(x, 2), f(x, 2))
+
+
+# Sums and stores over a window.
+
+
+def test_a_sum_under_a_mask_runs_over_the_window_only():
+    n = 50
+    places = np.arange(n)
+
+    def f(a, s, e):
+        mask = np.logical_and(places >= s, places < e)
+        return np.sum(np.where(mask, a * a, 0.0)), np.max(np.where(mask, a, -np.inf))
+
+    a = np.random.default_rng(4).normal(size=n)
+    for s, e in ((0, 50), (3, 9), (9, 3), (-4, 70), (50, 50), (7, 8)):
+        kernel, (total, most) = native(lambda a, s, e: f(a, s, e), a, s, e)
+        inside = a[max(s, 0) : max(e, 0)] if s < e else a[:0]
+        np.testing.assert_allclose(total, np.sum(inside**2))
+        assert most == (inside.max() if inside.size else -np.inf)
+        assert kernel.text.count("call i64 @llvm.smin") == 2
+
+
+def rows(a):
+    "Cholesky's decomposition by rows under a mask."
+    n = a.shape[0]
+    places = np.arange(n)
+
+    def column(j, a):
+        mask = places < j
+        a[j, j] = np.sqrt(a[j, j] - np.sum(np.where(mask, a[j] * a[j], 0.0)))
+
+        def row(i, a):
+            a[i, j] = (a[i, j] - np.sum(np.where(mask, a[i] * a[j], 0.0))) / a[j, j]
+            return a
+
+        return fori_loop(j + 1, n, row, a, max_steps=n)
+
+    return fori_loop(0, n, column, a * 1.0)
+
+
+def test_a_triangular_loop_under_masks_and_its_gradient():
+    b = np.random.default_rng(5).normal(size=(24, 24))
+    a = b @ b.T / 24 + np.eye(24)
+    kernel, (factor,) = native(rows, a)
+    np.testing.assert_allclose(np.tril(factor), np.linalg.cholesky(a))
+    assert not kernel.fallible
+    half = jit(grad(lambda a: np.sum(np.log(np.diag(rows(a))))))
+    inverse = np.linalg.inv(a)
+    np.testing.assert_allclose(half(a), np.tril(inverse, -1) + np.diag(np.diag(inverse)) / 2)
+
+
+def test_a_store_under_a_mask_changes_the_window_only():
+    n = 30
+    places = np.arange(n)
+
+    def f(a, x):
+        def row(i, a):
+            mask = places < i
+            a[i] = np.where(mask, x * a[i] + a[i - 1], a[i])
+            return a
+
+        return fori_loop(1, n, row, a * 1.0)
+
+    rng = np.random.default_rng(6)
+    a, x = rng.normal(size=(n, n)), rng.normal(size=n)
+    kernel, (got,) = native(f, a, x)
+    want = a.copy()
+    for i in range(1, n):
+        want[i, :i] = x[:i] * want[i, :i] + want[i - 1, :i]
+    np.testing.assert_allclose(got, want)
+    assert kernel.arena < 8 * n + 64
+    loss = lambda a, x: np.sum(np.sin(f(a, x)))  # noqa: E731
+    _, (_, ga, gx) = native(value_and_grad(loss, argnums=(0, 1)), a, x)
+    t, s, h = rng.normal(size=a.shape), rng.normal(size=n), 1e-6
+    slope = (loss(a + h * t, x + h * s) - loss(a - h * t, x - h * s)) / (2 * h)
+    np.testing.assert_allclose(np.sum(ga * t) + np.sum(gx * s), slope, rtol=1e-6)
+
+
+def test_a_store_that_reads_its_row_elsewhere_is_not_done_place_by_place():
+    def f(a):
+        def row(i, a):
+            a[i] = a[i][::-1] + a[i]
+            return a
+
+        return fori_loop(0, len(a), row, a * 1.0)
+
+    a = np.random.default_rng(7).normal(size=(20, 21))
+    _, (got,) = native(f, a)
+    np.testing.assert_allclose(got, a[:, ::-1] + a)
+
+
+def test_derivatives_in_loops_keep_zero_times_infinity_zero():
+    def f(x):
+        def turn(i, c):
+            y, s = c
+            z = np.sqrt(y[i])
+            y[i] = np.where(y[i] > 0, z, 0.0)
+            return y, s + y[i] * i
+
+        return fori_loop(0, len(x), turn, (x * 1.0, 0.0))[1]
+
+    x = np.array([0.0, 4.0, 0.0, 9.0] * 6)
+    g = jit(grad(f))(x)
+    want = np.where(x > 0, np.arange(24) * 0.5 / np.sqrt(np.where(x > 0, x, 1.0)), 0.0)
+    np.testing.assert_allclose(g, want)

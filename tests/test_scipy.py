@@ -28,6 +28,7 @@ V = np.array([1.0, -0.5, 0.8])
 S = RNG.standard_normal(24)
 B, A = np.array([0.3, 0.2, 0.1]), np.array([1.1, -0.5, 0.2])
 IMAGE = RNG.standard_normal((5, 6))
+SPOTS = RNG.uniform(0.2, 3.7, (2, 6))
 KNOTS = np.array([0.0, 0.7, 1.5, 2.9, 3.4, 4.6])
 HEIGHTS = np.array([1.0, 0.4, 1.7, 2.0, 0.3, 0.9])
 PLACES = np.array([0.2, 1.0, 2.2, 3.1])
@@ -86,6 +87,33 @@ CALLS = {
     ),
     "correlate": (lambda x, w: ndimage.correlate(x, w, mode="mirror"), [IMAGE, M]),
     "median_filter": (lambda x: ndimage.median_filter(x, 3), [IMAGE]),
+    "filtfilt": (lambda b, a, x: signal.filtfilt(b, a, x, padlen=5), [B, A, S]),
+    "lfilter_zi": (signal.lfilter_zi, [B, A]),
+    "map_coordinates": (ndimage.map_coordinates, [IMAGE, SPOTS]),
+    "map_coordinates wrapped": (
+        lambda x, u: ndimage.map_coordinates(x, u, order=4, mode="grid-wrap"),
+        [IMAGE, SPOTS],
+    ),
+    "affine_transform": (
+        lambda x, m, o: ndimage.affine_transform(x, m, o, mode="mirror"),
+        [IMAGE, np.array([[0.913, 0.217], [-0.309, 1.103]]), np.array([0.41, -0.63])],
+    ),
+    "shift": (lambda x, by: ndimage.shift(x, by, mode="reflect"), [IMAGE, np.array([0.7, -1.3])]),
+    "zoom": (lambda x: ndimage.zoom(x, 1.7), [IMAGE]),
+    "rotate": (
+        lambda x, a: ndimage.rotate(x, a[0], reshape=False, mode="nearest"),
+        [IMAGE, np.array([33.0])],
+    ),
+    "curve_fit": (
+        lambda x, y: optimize.curve_fit(lambda x, a, r: a * np.exp(-r * x), x, y)[0],
+        [KNOTS, np.array([3.0, 2.1, 1.2, 0.6, 0.4, 0.2])],
+    ),
+    "curve_fit's covariance": (
+        lambda y, s: optimize.curve_fit(
+            lambda x, a, r: a * np.exp(-r * x), KNOTS, y, sigma=s, absolute_sigma=True
+        )[1],
+        [np.array([3.0, 2.1, 1.2, 0.6, 0.4, 0.2]), np.full(6, 0.3)],
+    ),
     "spsolve": (
         lambda d, b: sparse.spsolve(sparse.diags([d, d[:2] / 5], [0, 1], shape=(3, 3)), b),
         [np.array([2.0, 3.0, 4.0]), V],

@@ -6,7 +6,7 @@
 __all__ = ['EDGES', 'BELLS', 'drop_in', 'padded', 'windows', 'correlate', 'convolve', 'correlate1d', 'convolve1d', 'along_axes',
            'at', 'gaussian_filter1d', 'gaussian_filter', 'uniform_filter1d', 'uniform_filter', 'sobel', 'prewitt',
            'laplace', 'chosen', 'maximum_filter', 'minimum_filter', 'median_filter', 'filter_matrix', 'spline_filter1d',
-           'spline_filter', 'bells', 'folded', 'turned_into', 'mirrored', 'coefficients', 'taps', 'plain_of',
+           'spline_filter', 'bells', 'plain_of', 'folded', 'turned_into', 'mirrored', 'coefficients', 'taps',
            'resampled', 'map_coordinates', 'grid', 'affine_transform', 'shift', 'zoom', 'rotate']
 
 # %% ../../nbs/093_scipy_ndimage.ipynb #218498a7
@@ -259,7 +259,7 @@ def spline_filter(input: Any, order: int, mode: str) -> Any:  # noqa: A002
 # %% ../../nbs/093_scipy_ndimage.ipynb #0b9cea2b
 def bells(f: Any, order: int) -> list:
     "The weights of the bells at a fraction of an element, from left to right."
-    weights = [np.ones(np.shape(f))]
+    weights = [0.0 * f + 1.0]
     for k in range(1, order + 1):
         left, right = [*weights, None], [None, *weights]
         weights = []
@@ -270,16 +270,23 @@ def bells(f: Any, order: int) -> list:
     return weights
 
 # %% ../../nbs/093_scipy_ndimage.ipynb #dceacb19
+def plain_of(x: Any) -> Any:
+    "A number or an array without its boxes."
+    while hasattr(x, "value"):
+        x = x.value
+    return x
+
+
 def folded(u: Any, n: int, mode: str) -> tuple:
     "Places inside of an axis of n elements, and which were outside of a constant edge."
-    outside = np.zeros(np.shape(u), bool)
+    outside = plain_of(u) > np.inf
     if mode == "constant":
-        outside = (u < 0) | (u > n - 1)
+        outside = (plain_of(u) < 0) | (plain_of(u) > n - 1)
         u = np.where(outside, 0.0, u)
     elif mode == "nearest":
         u = np.clip(u, 0, n - 1)
     elif mode == "mirror":
-        u = np.zeros(np.shape(u)) * u if n == 1 else mirrored(u, 2 * (n - 1), n - 1)
+        u = 0.0 * u if n == 1 else mirrored(u, 2 * (n - 1), n - 1)
     elif mode in ("reflect", "grid-mirror"):
         u = mirrored(u + 0.5, 2 * n, n) - 0.5
     elif mode == "wrap":
@@ -319,20 +326,13 @@ def taps(u: Any, n: int, order: int, mode: str) -> tuple:
     x = u if order % 2 else u + 0.5
     whole = np.floor(x)
     weights = bells(x - whole, order)
-    whole = np.asarray(plain_of(whole)).astype(int) - order + (order + 1) // 2
+    whole = plain_of(whole).astype(int) - order + (order + 1) // 2
     places = [whole + k for k in range(order + 1)]
     if mode == "grid-constant":
         gone = [(k < 0) | (k >= n) for k in places]
         return [np.clip(k, 0, n - 1) for k in places], weights, gone
     edge = BELLS.get(mode, mode)
-    return [np.asarray(folded(k, n, edge)[0]).round().astype(int) for k in places], weights, None
-
-
-def plain_of(x: Any) -> Any:
-    "A number or an array without its boxes."
-    while hasattr(x, "value"):
-        x = x.value
-    return x
+    return [folded(k, n, edge)[0].round().astype(int) for k in places], weights, None
 
 # %% ../../nbs/093_scipy_ndimage.ipynb #90cb6c29
 def resampled(x: Any, u: list, order: int, mode: str, cval: float, prefilter: bool) -> Any:
@@ -343,20 +343,22 @@ def resampled(x: Any, u: list, order: int, mode: str, cval: float, prefilter: bo
         raise LitadError("a spline of order 0 jumps: it has no slope by places", got="order=0 and coordinates that are differentiated",
                          rule="the nearest element does not change, and then all at once", instead="order=1, or higher where slopes shall be continuous")  # fmt: skip
     c, more = coefficients(floats(x), order, mode, cval, prefilter)
-    outside, each = False, []
+    outside, each = [], []
     for k, places in enumerate(u):
         n = c.shape[k]
         inner, out = folded(places + float(more), n, mode)
-        outside = outside | out
+        outside.append(out)
         each.append(taps(inner, n, order, mode))
     total = 0.0
     for choice in itertools.product(range(order + 1), repeat=len(u)):
-        part, weight, gone = c[tuple([t[0][j] for t, j in zip(each, choice)])], 1.0, False
+        places = tuple([plain_of(t[0][j]) for t, j in zip(each, choice)])
+        part, weight, gone = c[places], 1.0, False
         for (_, weights, missing), j in zip(each, choice):
             weight = weight * weights[j]
             gone = gone if missing is None else gone | missing[j]
         total = total + weight * (part if gone is False else np.where(gone, cval, part))
-    return np.where(outside, cval, total) if np.any(outside) else total
+    gone = np.any(np.stack(outside), axis=0)
+    return np.where(gone, cval, total) if np.any(gone) else total
 
 
 @drop_in
