@@ -48,6 +48,7 @@ COMPILED = [
     "rosenbrock",
     "lotka_volterra",
     "elementwise",
+    "loops",
     "second_order",
     "lorenz",
     "ode_solvers",

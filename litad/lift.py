@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FunctionType, MethodType
 from typing import Any
 
-from .arguments import check_function, reading
+from .arguments import check_function
 from .buffers import Handle, present
 from .core import LitadError, user_path
 from .staging import code_of, here, over

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['UNKNOWN', 'LESS', 'QUICK', 'LEARNED', 'GROWN', 'LARGE_ROOM', 'steps_of', 'Sweep', 'price_of', 'trips_at', 'spans_of',
            'forms_of', 'is_final', 'states', 'filled', 'note_before', 'note_accesses', 'note_state', 'push_at',
-           'room_for', 'new_log', 'is_traced', 'logged', 'rooms_of', 'unless_zero', 'slice_of', 'own_log', 'pushed_on',
-           'nearest', 'slots', 'Apart']
+           'room_for', 'new_log', 'is_traced', 'logged', 'rooms_of', 'unless_zero', 'written_near', 'slice_of',
+           'own_log', 'pushed_on', 'nearest', 'slots', 'Apart']
 
 # %% ../nbs/041_residuals.ipynb #f11d4056
 import copy
@@ -423,7 +423,7 @@ def _record_scan(self: Scan, tape: Any, values: list, moving: list) -> tuple:
     kept = [hold(tape, v) for v in values]
     rooms = rooms_of(logs_, logs)
     back = lambda ts: _scan_back(sweep, kept, ys, rooms, stored, ts)  # noqa: E731
-    return ys, sweep.reached, unless_zero(back, moving)
+    return ys, sweep.reached, unless_zero(back, moving, ys)
 
 
 def _scan_storing(self: Scan, sweep: Sweep) -> tuple:
@@ -449,17 +449,31 @@ def rooms_of(values: list, logs: list) -> list:
 def unless_zero(
     back: Callable,  # cotangents of results -> those of operands, by place
     moving: list,  # the places that are asked for
+    results: Iterable = (),  # of a loop: if one of them is traced, the way back is written down too
 ) -> Callable:
     "A pullback to some operands, which is not run for cotangents that are known to be zero."
+    near = nearest(results)
 
     def pull(ts):
         ts = [t if isinstance(t, Box) or t is None or np.any(t) else None for t in ts]
         if all(t is None for t in ts):
             return [None] * len(moving)
+        if is_traced(near) and not any([isinstance(t, Box) for t in ts]):
+            k = next(k for k, t in enumerate(ts) if t is not None)
+            ts[k] = written_near(near, ts[k])
         found = back(ts)
         return [found[k] for k in moving]
 
     return pull
+
+
+def written_near(near: Any, t: Any) -> Any:
+    "A plain number or array as a value of the program that another one belongs to."
+    while type(near) is not Tracer:
+        near = near.value
+    if np.ndim(t):
+        return Tracer(near.trace.constant(np.asarray(t)), near.trace)
+    return spread_in(near.trace, np.asarray(t)[()], ())
 
 # %% ../nbs/041_residuals.ipynb #9023fc4b
 def _scan_back(sweep: Sweep, values: list, ys: list, rooms: list, stored: list, ts: list) -> dict:
@@ -540,7 +554,7 @@ def _record_counted(
     kept, rooms = [hold(tape, v) for v in values], rooms_of(finals, logs)
     place = (start[0], turns) if sweep.cut.stored else (0, turns)
     back = lambda ts: _while_back(sweep, kept, place, rooms, ys, ts)  # noqa: E731
-    return ys, sweep.reached, unless_zero(back, moving)
+    return ys, sweep.reached, unless_zero(back, moving, ys)
 
 # %% ../nbs/041_residuals.ipynb #152211b0
 def _counted_storing(self: Fori, sweep: Sweep) -> tuple:
@@ -592,7 +606,7 @@ def _record_while(self: While, tape: Any, values: list, moving: list) -> tuple:
     place = start[0], ends[0] - start[0]
     rooms = rooms_of(ends, logs)
     back = lambda ts: _while_back(sweep, kept, place, rooms, ys, ts)  # noqa: E731
-    return ys, sweep.reached, unless_zero(back, moving)
+    return ys, sweep.reached, unless_zero(back, moving, ys)
 
 
 While.record = _record_while

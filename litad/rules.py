@@ -840,7 +840,8 @@ def _opened_function(f: FunctionType, seen: tuple) -> tuple[list, Callable]:
     places = [k for k, x in enumerate(held) if matters(x)]
     found, again = opened([held[k] for k in places], seen)
     shell = [None if k in places else x for k, x in enumerate([*cells, *held[-2:]])]
-    remake = partial(_remade, f, shell, places, again)
+    like = (f.__code__, f.__globals__, f.__name__), f.__dict__
+    remake = partial(_remade, like, shell, places, again)
     if any(isinstance(x, Box) for x in found):
         return found, remake
 
@@ -852,15 +853,15 @@ def _opened_function(f: FunctionType, seen: tuple) -> tuple[list, Callable]:
     return found, rebuild
 
 
-def _remade(like: Callable, shell: list, places: list, again: Callable, values: list) -> Callable:
+def _remade(like: tuple, shell: list, places: list, again: Callable, values: list) -> Callable:
     "A function of the same code over other cells."
     parts = list(shell)
     for k, x in zip(places, again(values)):
         parts[k] = CellType(x) if k < len(shell) - 2 else x
     *cells, defaults, keywords = parts
-    f = FunctionType(like.__code__, like.__globals__, like.__name__, defaults, tuple(cells))
+    f = FunctionType(*like[0], defaults, tuple(cells))
     f.__kwdefaults__ = keywords
-    f.__dict__.update(like.__dict__)
+    f.__dict__.update(like[1])
     return f
 
 

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .core import UFUNCS, Box, LitadError, Unknown, plain
-from .ops import add
+from .core import Box, LitadError, Unknown, plain
 from .program import Tracer, Variable
 from .tree import leaf_type
 

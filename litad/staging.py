@@ -31,17 +31,8 @@ import litad.spans as spans
 from .arguments import reading
 from .bodies import Branch, lifted_together, region, strong
 from .buffers import Buffer, Handle, View, getattr_or_none, link, present
-from .control import cond, either_type, fori_loop, in_type, own_tracers, while_loop
-from litad.core import (
-    Box,
-    LitadError,
-    Primitive,
-    Unknown,
-    failing_line,
-    plain,
-    user_line,
-    user_path,
-)
+from .control import either_type, fori_loop, in_type, own_tracers, while_loop
+from .core import Box, LitadError, Primitive, Unknown, plain, user_line, user_path
 from .indices import spread_in
 from .lanes import Lanes
 from litad.program import (
@@ -117,6 +108,7 @@ class Frame:
                     self.roots.append(root)
         self.names = tuple([n for n in names if n in self.cells])
         self.rebound: set = set()
+        self.perhaps: set = set()  # names that a body assigns on some ways only
 
     def traced(self) -> bool:
         "Whether something that is not there yet can be seen."
@@ -262,6 +254,9 @@ def _leave(self: Frame) -> dict:
                 if x is not self.inside(before):
                     new.add(name)
                 continue
+            if isinstance(x, Perhaps):
+                self.perhaps.add(name)
+                continue
             if x is not UNSET and is_value(x):
                 out["name", name] = x
             elif ("name", name) in self.entered or not _alike(x, before):
@@ -328,7 +323,9 @@ def _finish(self: Frame, out: dict, maybe: set) -> None:
         if y is not None and y is not present(r):
             r.become(y)
     for name in self.names:
-        if ("name", name) not in out:
+        if name in self.perhaps:
+            fill(self.cells[name], Perhaps(name))
+        if ("name", name) not in out or name in self.perhaps:
             continue
         x = out["name", name]
         if name in maybe:
@@ -795,7 +792,7 @@ def _flags(body: Callable, stops: tuple) -> list:
 def staged_for(seq: Counted, iterable: Any, body: Callable, frame: Frame, stops: tuple) -> None:
     "Write a for statement as a loop of the program."
     n = seq.length
-    entries, maybe = started(frame, lambda: body(_first_item(seq)), [seq.length])
+    entries, maybe = started(frame, lambda i: body(item_of(seq, i, frame)), [seq.length])
     if not unknown(n) and n > 0:
         maybe = set()
     at_most = None if unknown(n) else int(n)
@@ -825,10 +822,6 @@ def staged_for(seq: Counted, iterable: Any, body: Callable, frame: Frame, stops:
 def note(what: str) -> None:
     "Remember what has become of the user's line, for those who ask."
     here.notes[user_line()] = what
-
-
-def _first_item(seq: Counted) -> Any:
-    return seq.item(0)
 
 
 def _counted_for(seq: Counted, body: Callable, frame: Frame, entries: dict) -> dict:
@@ -955,9 +948,10 @@ def probed(frame: Frame, once: Callable, entries: dict, above: list) -> dict:
     flat = [settled(present(x)) for x in flat]
 
     def run(boxes):
+        *boxes, index = boxes
         frame.enter(dict(zip(keys, unflatten(treedef, own_tracers(boxes)))))
         frame.rebound |= {n for n in frame.names if frame.is_object(frame.before[n])}
-        once()
+        once(index)
         for name in frame.names:
             x = content(frame.cells[name])
             if x is not UNSET and is_value(x):
@@ -968,7 +962,8 @@ def probed(frame: Frame, once: Callable, entries: dict, above: list) -> dict:
     rebound = set(frame.rebound)
     try:
         with inside_region():
-            region("probe", run, flat, [*flat, *above])
+            index = Variable((), np.dtype(np.int64), True)
+            region("probe", run, [*flat, index], [*flat, *above])
     finally:
         frame.restore()
         frame.rebound = rebound
@@ -1013,7 +1008,7 @@ def while_(test: Callable, body: Callable, names: tuple, stops: tuple) -> None:
 
 def staged_while(test: Callable, body: Callable, frame: Frame, stops: tuple) -> None:
     "Write a while statement as a loop of the program."
-    entries, maybe = started(frame, body, [])
+    entries, maybe = started(frame, lambda _: body(), [])
     while True:
         keys = list(entries)
 
@@ -1268,7 +1263,7 @@ def call(f: Any, *args: Any, **kwargs: Any) -> Any:
         return called(f, args, kwargs)
     if isinstance(f, functools.partial):
         return call(f.func, *f.args, *args, **{**f.keywords, **kwargs})
-    own = getattr(type(f), "__call__", None)
+    own = vars(type(f)).get("__call__")
     if type(own) is FunctionType and user_path(own.__code__.co_filename):
         return called(MethodType(own, f), args, kwargs)
     known = isinstance(f, type) or (getattr(f, "__module__", None) or "").startswith(
@@ -1685,9 +1680,15 @@ for _name, _other in dict(
     atan2="arctan2", pow="power",
 ).items():  # fmt: skip
     SUBSTITUTES[getattr(math, _name)] = _for_boxes(getattr(math, _name), getattr(np, _other))
+
+
+def _whole_of(f: Callable, x: Any) -> Any:
+    return _int(f(x))
+
+
 for _name in ("floor", "ceil"):
     SUBSTITUTES[getattr(math, _name)] = _for_boxes(
-        getattr(math, _name), lambda x, f=getattr(np, _name): _int(f(x))
+        getattr(math, _name), functools.partial(_whole_of, getattr(np, _name))
     )
 
 

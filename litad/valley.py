@@ -238,7 +238,7 @@ def walked(
     look: Look, v: np.ndarray, stop: float, noise: int, most: int, near: float, slack: float
 ) -> tuple:
     "`descent`, as Python runs it."
-    n, damping, before, ratio, G, new = len(v), 0.0, math.inf, 1.0, None, v
+    n, damping, before, ratio, promise, G, new = len(v), 0.0, math.inf, 1.0, 1.0, None, v
     for looks in range(1, most + 1):
         steady = looks > 1 and damping == 0 and before < near and (looks == 2 or ratio < 0.1)
         old = steady and before * ratio * ratio > stop

@@ -1,4 +1,4 @@
-"""Programs of loops over elements, as machine code: compiled = interpreted = NumPy, forwards and backwards, in place.
+"""Programs of loops over elements as machine code: compiled = interpreted = NumPy, both ways, in place.
 
 LITAD_FUZZ=200 asks for so many random programs.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import litad.regions  # noqa: F401  (loops and branches enter the tables of litad.loops)
-from litad import cond, fori_loop, grad, jit, jvp, scan, switch, value_and_grad, while_loop
+from litad import cond, fori_loop, grad, jit, jvp, value_and_grad
 from litad.engine import available
 from litad.loops import lower, run
 from litad.passes import optimise
@@ -412,7 +412,9 @@ def out_of_bounds(kind):
 
 
 @pytest.mark.parametrize("kind", ["store", "read", "branch", "nested"])
-def test_an_index_out_of_bounds_is_numpys_error_also_in_loops_and_branches_and_their_gradients(kind):
+def test_an_index_out_of_bounds_is_numpys_error_also_in_loops_and_branches_and_their_gradients(
+    kind,
+):
     f = out_of_bounds(kind)
     x = np.linspace(0.1, 1.0, 30)
     g = jit(value_and_grad(lambda x, k: np.sum(f(x, k))))

@@ -392,7 +392,7 @@ def test_events_like_scipy():
     )
     never = solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=lambda t, u: u[0] - 5)
     assert (
-        never.t_events[0].shape == (0,) and never.y_events[0].shape == (0, 2) and never.status == 0
+        never.t_events[0].shape == never.y_events[0].shape == (0,) and never.status == 0
     )
     assert solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=[]).t_events == []
 

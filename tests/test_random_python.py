@@ -12,7 +12,7 @@ import pytest
 
 from litad import LitadError, explain, jit, jvp, value_and_grad
 
-COUNT = int(os.environ.get("LITAD_FUZZ", "40"))
+COUNT = int(os.environ.get("LITAD_FUZZ", "30"))
 
 HEAD = """import math
 import numpy as np
