@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['reading', 'is_variable', 'boxable', 'floating', 'positions', 'Selection', 'select', 'no_variable', 'give_back', 'own',
            'at_home', 'own_array', 'own_results', 'like_variables', 'is_pythons', 'connect', 'Reading', 'as_it_needs',
-           'fills_arrays', 'call', 'in_other_words', 'check_function', 'check_outputs', 'no_path', 'unbox', 'with_aux',
-           'check_holomorphic', 'check_turned']
+           'globals_stored_by', 'with_globals', 'fills_arrays', 'call', 'in_other_words', 'check_function',
+           'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
 
 # %% ../nbs/016_arguments.ipynb #9ef1e552
 import dis
@@ -319,6 +319,46 @@ def as_it_needs(f: Callable) -> Callable:
 _needy: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 # %% ../nbs/016_arguments.ipynb #9667369e
+_stored: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def globals_stored_by(f: Any) -> tuple:
+    "The globals that a function of the user's assigns."
+    code = getattr(f, "__code__", None)
+    if code is None:
+        return ()
+    try:
+        return _stored[code]
+    except KeyError:
+        mine = _STORE_GLOBAL in code.co_code[::2] and user_path(code.co_filename)
+        lines = dis.get_instructions(code) if mine else ()
+        found = _stored[code] = tuple([i.argval for i in lines if i.opname == "STORE_GLOBAL"])
+        return found
+
+
+_STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
+
+
+def with_globals(name: str, f: Any, names: tuple, g: Callable, args: list, kwargs: dict) -> Any:
+    "Call a function that assigns globals; refused if it leaves a box in one."
+    space = f.__globals__
+    before = {n: space[n] for n in names if n in space}
+    try:
+        return g(*args, **kwargs)
+    finally:
+        boxed = [n for n in names if isinstance(space.get(n), Box)]
+        for n in boxed:
+            space[n] = before.get(n)
+        if boxed:
+            raise LitadError(
+                f"{name}: a global would keep a value of the derivative: {boxed[0]}",
+                got=f"{f.__name__} assigns it",
+                rule="a box means something only while its own transformation runs",
+                instead=f"return {boxed[0]} as well: has_aux=True",
+                line=f"{f.__code__.co_filename.rsplit('/', 1)[-1]}:{f.__code__.co_firstlineno}",
+            )
+
+# %% ../nbs/016_arguments.ipynb #f2e689c9
 _STORE = dis.opmap["STORE_SUBSCR"]
 _MAKERS = set("zeros ones empty full eye identity ndarray array arange linspace copy".split())
 
@@ -335,7 +375,8 @@ def fills_arrays(
     names = _mentioned(code)
     space = f.__globals__
     held = [space.get(n) for n in names]
-    if any([n in names and n not in space for n in ("float", "int")]) or any(map(_of_math, held)):
+    wanted = ("float", "int", "float64", "float32")
+    if any([n in names and n not in space for n in wanted]) or any(map(_of_math, held)):
         return True
     if _stores(code) and not _MAKERS.isdisjoint(names):
         return True
@@ -363,7 +404,7 @@ def _content(cell: Any) -> Any:
     except ValueError:
         return None
 
-# %% ../nbs/016_arguments.ipynb #f2e689c9
+# %% ../nbs/016_arguments.ipynb #3ee5e0e8
 def call(
     name: str,  # of the transformation, for messages
     f: Callable,  # the user's function
@@ -372,8 +413,9 @@ def call(
 ) -> Any:  # what it returned
     "Call the user's function, rephrasing NumPy's complaint about a box stored in a plain array."
     try:
-        f = (reading.read or as_it_needs)(f)
-        return f(*args, **kwargs)
+        g = (reading.read or as_it_needs)(f)
+        names = globals_stored_by(f)
+        return g(*args, **kwargs) if not names else with_globals(name, f, names, g, args, kwargs)
     except SystemError as error:  # C code that went on after a refusal
         raise error.__cause__ if isinstance(error.__cause__, LitadError) else error
     except (ValueError, TypeError) as error:

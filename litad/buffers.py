@@ -203,7 +203,8 @@ def _handle_getitem(self: Handle, index: Any) -> Any:
     if is_view(index, self.ndim):
         self.peek()[index]  # an index out of bounds is an error now, not later
         return View(self, getitem, {"index": index})
-    return bind(getitem, self.peek(), index=index)
+    y = bind(getitem, self.peek(), index=index)
+    return Buffer(y) if type(y) is np.ndarray and y.ndim else y
 
 
 Handle.__getitem__ = _handle_getitem

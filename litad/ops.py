@@ -332,6 +332,8 @@ def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
 @implements(np.round, np.around)
 def _round(a, decimals=0, out=None):
     no_out("round", out)
+    if type(decimals) is int and decimals == 0 and as_operand(a).dtype.kind == "f":
+        return np.rint(a)
     return bind(rounded, as_operand(a), decimals=decimals)
 
 

@@ -328,6 +328,7 @@ _OR = UFUNCS[np.logical_or]
 def _guards(inner: Equation | None, e: Equation) -> bool:
     "Whether a guard is inside of another one of the same shape."
     same = inner is not None and inner.primitive is ops.guard
+    same = same and type(e.inputs[0]) is type(inner.inputs[0]) is Variable
     return same and e.inputs[0].shape == inner.inputs[0].shape
 
 

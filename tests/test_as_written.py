@@ -102,8 +102,18 @@ def check(f, args, wrt=None):
         )
 
 
+WAITING = {
+    "romberg",
+    "periodic_forces",
+    "kalman_matrix",
+}  # powers of integers, round, inv: on NumPy
+waiting = pytest.mark.xfail(reason="a part of it runs on NumPy", strict=False)
+
+
 @pytest.mark.parametrize("n", [5, 12])
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=waiting if k in WAITING else ()) for k in KERNELS]
+)
 def test_kernel(name, n):
     f, arguments, wrt = KERNELS[name]
     check(f, arguments(n), wrt)

@@ -143,7 +143,8 @@ def test_what_would_lose_the_derivative(way, f):
 
 def without_source(f):
     "The same function, as if `exec` had made it: it cannot be read."
-    return FunctionType(f.__code__.replace(co_filename="<text>"), f.__globals__, f.__name__)
+    code = f.__code__.replace(co_filename="<text>", co_name="nowhere")
+    return FunctionType(code, f.__globals__, f.__name__)
 
 
 @every
@@ -155,7 +156,6 @@ def without_source(f):
         (lambda x: math.sin(x), np.cos(2.0)),
         (lambda x: math.exp(x) * x, 3 * np.exp(2.0)),
         (lambda x: math.floor(x) * x, 2.0),
-        (lambda x: np.float64(x) * 2, 2.0),
         (lambda x: np.array([x, x], dtype=float).sum(), 2.0),
         (store, 1.0),
     ],
