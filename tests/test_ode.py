@@ -391,9 +391,7 @@ def test_events_like_scipy():
         ours.y, theirs.y, atol=1e-7
     )
     never = solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=lambda t, u: u[0] - 5)
-    assert (
-        never.t_events[0].shape == never.y_events[0].shape == (0,) and never.status == 0
-    )
+    assert never.t_events[0].shape == never.y_events[0].shape == (0,) and never.status == 0
     assert solve_ivp(oscillate, (0, 1), [1.0, 0.0], events=[]).t_events == []
 
 
