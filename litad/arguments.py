@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['reading', 'is_variable', 'boxable', 'floating', 'positions', 'Selection', 'select', 'no_variable', 'give_back', 'own',
            'at_home', 'own_array', 'own_results', 'like_variables', 'is_pythons', 'connect', 'Reading', 'as_it_needs',
-           'globals_stored_by', 'with_globals', 'fills_arrays', 'call', 'in_other_words', 'check_function',
+           'Mentions', 'mentions_of', 'fills_arrays', 'with_globals', 'call', 'in_other_words', 'check_function',
            'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
 
 # %% ../nbs/016_arguments.ipynb #9ef1e552
@@ -306,37 +306,72 @@ reading = Reading()
 
 def as_it_needs(f: Callable) -> Callable:
     "A function that fills arrays of NumPy's, or asks boxes for their numbers, read from its source; else as it is."
-    code = getattr(f, "__code__", None)
-    if code is None:
-        return f
-    try:
-        known = _needy[code]
-    except KeyError:
-        known = _needy[code] = fills_arrays(getattr(f, "__func__", f), set())
-    return import_module("litad.lift").lifted(f) if known else f
-
-
-_needy: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+    return import_module("litad.lift").lifted(f) if fills_arrays(f, []) else f
 
 # %% ../nbs/016_arguments.ipynb #9667369e
-_stored: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+class Mentions(NamedTuple):
+    """What the code of a function mentions."""
+
+    fills: bool  # it stores into arrays that it makes, or calls float or math
+    names: tuple  # of globals
+    stored: tuple  # globals that it assigns
+    answers: dict  # functions that it mentions -> whether one of them fills arrays
 
 
-def globals_stored_by(f: Any) -> tuple:
-    "The globals that a function of the user's assigns."
+_known: dict = {}  # by identity: the code, held weakly, and its mentions
+_NOTHING = Mentions(False, (), (), {})
+
+
+def mentions_of(
+    f: Any,  # a function
+) -> Mentions:
+    "What a function of the user's mentions; nothing for any other."
     code = getattr(f, "__code__", None)
     if code is None:
-        return ()
-    try:
-        return _stored[code]
-    except KeyError:
-        mine = _STORE_GLOBAL in code.co_code[::2] and user_path(code.co_filename)
-        lines = dis.get_instructions(code) if mine else ()
-        found = _stored[code] = tuple([i.argval for i in lines if i.opname == "STORE_GLOBAL"])
-        return found
+        return _NOTHING
+    found = _known.get(id(code))
+    if found is None or found[0]() is not code:
+        key = id(code)
+        held = weakref.ref(code, lambda _: _known.pop(key, None))
+        found = _known[key] = held, _mentions(f, code)
+    return found[1]
 
 
-_STORE_GLOBAL = dis.opmap["STORE_GLOBAL"]
+def _mentions(f: Any, code: CodeType) -> Mentions:
+    if not user_path(code.co_filename):
+        return _NOTHING
+    names, space = _mentioned(code), f.__globals__
+    numbers = [n in names and n not in space for n in ("float", "int", "float64", "float32")]
+    fills = any(numbers) or any([_of_math(space.get(n)) for n in names])
+    fills = fills or (_stores(code) and not _MAKERS.isdisjoint(names))
+    lines = dis.get_instructions(code) if _STORE_GLOBAL in code.co_code[::2] else ()
+    stored = tuple([i.argval for i in lines if i.opname == "STORE_GLOBAL"])
+    return Mentions(fills, tuple(sorted(names & space.keys())), stored, {})
+
+
+_STORE, _STORE_GLOBAL = dis.opmap["STORE_SUBSCR"], dis.opmap["STORE_GLOBAL"]
+_MAKERS = set("zeros ones empty full eye identity ndarray array arange linspace copy".split())
+
+
+def fills_arrays(
+    f: Any,  # a function
+    seen: list,  # functions that were looked at
+) -> bool:
+    "Whether a function of the user's, or one that it mentions, stores into arrays that it makes, or calls float or math."
+    found = mentions_of(f)
+    if found.fills or found is _NOTHING:
+        return found.fills
+    f = getattr(f, "__func__", f)
+    space = f.__globals__
+    held = [space.get(n) for n in found.names] + [_content(c) for c in f.__closure__ or ()]
+    inner = [g for g in held if type(g) is FunctionType]
+    key = tuple(map(id, inner))
+    if key not in found.answers:
+        new = [g for g in inner if not any([g is x for x in seen])]
+        seen += new
+        found.answers.clear()
+        found.answers[key] = any([fills_arrays(g, seen) for g in new])
+    return found.answers[key]
 
 
 def with_globals(name: str, f: Any, names: tuple, g: Callable, args: list, kwargs: dict) -> Any:
@@ -357,31 +392,6 @@ def with_globals(name: str, f: Any, names: tuple, g: Callable, args: list, kwarg
                 instead=f"return {boxed[0]} as well: has_aux=True",
                 line=f"{f.__code__.co_filename.rsplit('/', 1)[-1]}:{f.__code__.co_firstlineno}",
             )
-
-# %% ../nbs/016_arguments.ipynb #f2e689c9
-_STORE = dis.opmap["STORE_SUBSCR"]
-_MAKERS = set("zeros ones empty full eye identity ndarray array arange linspace copy".split())
-
-
-def fills_arrays(
-    f: Any,  # a function
-    seen: set,  # code that was looked at
-) -> bool:
-    "Whether a function of the user's stores into arrays that it makes, or calls float or math."
-    code = getattr(f, "__code__", None)
-    if code is None or code in seen or not user_path(code.co_filename):
-        return False
-    seen.add(code)
-    names = _mentioned(code)
-    space = f.__globals__
-    held = [space.get(n) for n in names]
-    wanted = ("float", "int", "float64", "float32")
-    if any([n in names and n not in space for n in wanted]) or any(map(_of_math, held)):
-        return True
-    if _stores(code) and not _MAKERS.isdisjoint(names):
-        return True
-    cells = [_content(c) for c in f.__closure__ or ()]
-    return any([fills_arrays(g, seen) for g in [*held, *cells] if type(g) is FunctionType])
 
 
 def _mentioned(code: CodeType) -> set:
@@ -404,7 +414,7 @@ def _content(cell: Any) -> Any:
     except ValueError:
         return None
 
-# %% ../nbs/016_arguments.ipynb #3ee5e0e8
+# %% ../nbs/016_arguments.ipynb #f2e689c9
 def call(
     name: str,  # of the transformation, for messages
     f: Callable,  # the user's function
@@ -414,7 +424,7 @@ def call(
     "Call the user's function, rephrasing NumPy's complaint about a box stored in a plain array."
     try:
         g = (reading.read or as_it_needs)(f)
-        names = globals_stored_by(f)
+        names = mentions_of(f).stored
         return g(*args, **kwargs) if not names else with_globals(name, f, names, g, args, kwargs)
     except SystemError as error:  # C code that went on after a refusal
         raise error.__cause__ if isinstance(error.__cause__, LitadError) else error

@@ -10,7 +10,7 @@ __all__ = ['NEVER', 'PERHAPS', 'ALWAYS', 'LOOPS', 'SCOPES', 'RUNTIME', 'RESULT',
 # %% ../nbs/047_syntax.ipynb #df6d87ae
 import ast
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 

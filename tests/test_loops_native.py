@@ -1,4 +1,4 @@
-"""Programs of loops over elements as machine code: compiled = interpreted = NumPy, both ways, in place.
+"""Loops over elements as machine code: compiled = interpreted = NumPy, both ways, in place.
 
 LITAD_FUZZ=200 asks for so many random programs.
 """
