@@ -365,13 +365,16 @@ def fills_arrays(
     space = f.__globals__
     held = [space.get(n) for n in found.names] + [_content(c) for c in f.__closure__ or ()]
     inner = [g for g in held if type(g) is FunctionType]
-    key = tuple(map(id, inner))
-    if key not in found.answers:
-        new = [g for g in inner if not any([g is x for x in seen])]
-        seen += new
+    key, first = tuple(map(id, inner)), not seen
+    if first and key in found.answers:
+        return found.answers[key]
+    new = [g for g in inner if not any([g is x for x in seen])]
+    seen += [f, *new]
+    answer = any([fills_arrays(g, seen) for g in new])
+    if first:
         found.answers.clear()
-        found.answers[key] = any([fills_arrays(g, seen) for g in new])
-    return found.answers[key]
+        found.answers[key] = answer
+    return answer
 
 
 def with_globals(name: str, f: Any, names: tuple, g: Callable, args: list, kwargs: dict) -> Any:
