@@ -1,6 +1,7 @@
 """Plain Python with loops, branches and stores: compiled from source, forwards and backwards."""
 
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -102,18 +103,20 @@ def check(f, args, wrt=None):
         )
 
 
-WAITING = {
-    "romberg",
-    "periodic_forces",
-    "kalman_matrix",
-}  # powers of integers, round, inv: on NumPy
+WAITING = {"romberg", "kalman_matrix"}  # powers of integers, inv: on NumPy
 waiting = pytest.mark.xfail(reason="a part of it runs on NumPy", strict=False)
 
 
-@pytest.mark.parametrize("n", [5, 12])
-@pytest.mark.parametrize(
-    "name", [pytest.param(k, marks=waiting if k in WAITING else ()) for k in KERNELS]
-)
+def cases():
+    "Loops that stay loops, for all; some of the kernels with loops that are written out too."
+    for k, name in enumerate(KERNELS):
+        marks = waiting if name in WAITING else ()
+        yield pytest.param(name, 12, marks=marks)
+        if k % 4 == 0 or os.environ.get("LITAD_FUZZ"):
+            yield pytest.param(name, 5, marks=marks)
+
+
+@pytest.mark.parametrize(("name", "n"), cases())
 def test_kernel(name, n):
     f, arguments, wrt = KERNELS[name]
     check(f, arguments(n), wrt)
