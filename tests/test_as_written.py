@@ -116,7 +116,7 @@ def cases():
             yield pytest.param(name, 5, marks=marks)
 
 
-@pytest.mark.parametrize(("name", "n"), cases())
+@pytest.mark.parametrize(("name", "n"), list(cases()))
 def test_kernel(name, n):
     f, arguments, wrt = KERNELS[name]
     check(f, arguments(n), wrt)
