@@ -3746,6 +3746,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'litad.staging.is_value': ('staging.html#is_value', 'litad/staging.py'),
                                'litad.staging.item_of': ('staging.html#item_of', 'litad/staging.py'),
                                'litad.staging.joined': ('staging.html#joined', 'litad/staging.py'),
+                               'litad.staging.kinds': ('staging.html#kinds', 'litad/staging.py'),
                                'litad.staging.leaves_of': ('staging.html#leaves_of', 'litad/staging.py'),
                                'litad.staging.not_': ('staging.html#not_', 'litad/staging.py'),
                                'litad.staging.note': ('staging.html#note', 'litad/staging.py'),

@@ -33,7 +33,7 @@ from litad.core import (
 from .ops import methods
 from .reductions import _mean, _prod, _reduce_method, _sum, _var, last_axis
 from .shapes import available, axes_of, cast_to, item
-from .tree import flatten, leaf_type
+from .tree import flatten, leaf_type, unflatten
 
 # %% ../nbs/014_series.ipynb #a5ea0cfd
 @implements(np.sort)
@@ -703,6 +703,13 @@ def refuse(name: str, why: str, instead: str) -> Callable:
     "A door that is shut, and says why."
 
     def shut(*args, **kwargs):
+        leaves, treedef = flatten((args, kwargs))
+        if any(
+            [hasattr(type(x), "peek") for x in leaves]
+        ):  # a buffer, which may hold plain numbers
+            plain = [x.read() if hasattr(type(x), "peek") else x for x in leaves]
+            args, kwargs = unflatten(treedef, plain)
+            return getattr(np, name)(*args, **kwargs)
         boxes = [x for x in flatten((args, kwargs))[0] if isinstance(x, Box)]
         raise LitadError(
             f"np.{name} has no derivative",

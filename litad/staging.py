@@ -9,8 +9,8 @@ __all__ = ['UNROLLED', 'BEARABLE', 'DEEP', 'UNSET', 'here', 'either', 'refuse', 
            'compare', 'check', 'fail', 'result', 'Counted', 'Range', 'counted', 'for_', 'staged_for', 'note', 'item_of',
            'anchor', 'started', 'probed', 'remember', 'while_', 'staged_while', 'get', 'PlaceView', 'Place',
            'written_down', 'bottom', 'set_', 'as_parts', 'augment', 'augmented', 'set_attribute', 'augment_attribute',
-           'call', 'call_making', 'called', 'unread', 'fresh', 'converted', 'code_of', 'over', 'staged', 'in_place_of',
-           'stand_in']
+           'call', 'call_making', 'called', 'unread', 'fresh', 'kinds', 'converted', 'code_of', 'over', 'staged',
+           'in_place_of', 'stand_in']
 
 # %% ../nbs/049_staging.ipynb #f7ccb41b
 import builtins
@@ -48,7 +48,7 @@ from .rules import operate, settled
 from .source import NoSource, source_of
 from .spans import Span, is_moving, is_traced_number
 from .syntax import RESULT, RUNTIME, rewritten
-from .tree import describe, flatten, leaf_type, unflatten
+from .tree import describe, flatten, leaf_type, tree_map, unflatten
 
 # %% ../nbs/049_staging.ipynb #5fc9aa32
 UNROLLED = 8  # runs of a nest of loops that are always written one after the other
@@ -1287,9 +1287,7 @@ def _ask_for_numbers(args: tuple, kwargs: dict) -> None:
 def call_making(f: Any, *args: Any, **kwargs: Any) -> Any:
     "f(*args, **kwargs) in a function that stores into arrays: a fresh array is a buffer."
     y = call(f, *args, **kwargs)
-    if type(y) is np.ndarray and y.ndim and y.dtype.kind in "fiubc" and _makes(f):
-        return Buffer(y)
-    return y
+    return fresh(y) if type(y) is np.ndarray and y.ndim and _makes(f) else y
 
 
 def _makes(f: Any) -> bool:
@@ -1342,8 +1340,8 @@ def _roots(x: Any) -> list:
 
 def unread(f: Any, args: tuple, kwargs: dict) -> Any:
     "A call of a function that is not read from its source: buffers without boxes are plain arrays again."
-    args = [_without_buffer(x) for x in args]
-    kwargs = {k: _without_buffer(x) for k, x in kwargs.items()}
+    if any([isinstance(x, Handle) for x in flatten((args, kwargs))[0]]):
+        args, kwargs = tree_map(_without_buffer, (args, kwargs))
     try:
         return f(*args, **kwargs)
     except NeedsNumber as error:
@@ -1373,7 +1371,12 @@ def _without_buffer(x: Any) -> Any:
 
 def fresh(x: Any) -> Any:
     "An array that an operator has made, to store into."
-    return Buffer(x) if type(x) is np.ndarray and x.ndim and x.dtype.kind in "fiubc" else x
+    return Buffer(x) if type(x) is np.ndarray and x.ndim and x.dtype.kind in kinds() else x
+
+
+def kinds() -> str:
+    "The dtypes of arrays that may have to take in boxes: whole numbers can be traced, but have no derivative."
+    return "fiubc" if reading.read is not None else "fc"
 
 # %% ../nbs/049_staging.ipynb #a7bcd927
 _codes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -1727,7 +1730,7 @@ def _fresh(f: Callable, make: Callable | None = None) -> None:
         except TypeError:
             _ask_for_numbers(args, kwargs)
             raise
-        return Buffer(y) if type(y) is np.ndarray and y.dtype.kind in "fiubc" else y
+        return Buffer(y) if type(y) is np.ndarray and y.dtype.kind in kinds() else y
 
     SUBSTITUTES[f] = functools.wraps(f)(maker) if hasattr(f, "__name__") else maker
 
