@@ -293,7 +293,10 @@ def _trim(self: Folder) -> None:
     found, now = [], time.time()
     with os.scandir(self.path) as files:
         for file in files:
-            about = file.stat(follow_symlinks=False)
+            try:
+                about = file.stat(follow_symlinks=False)
+            except FileNotFoundError:  # another process has finished or removed it
+                continue
             if file.name.endswith(".part") and now - about.st_mtime > LEFTOVER:
                 Path(file.path).unlink(missing_ok=True)
             elif file.name.endswith(".litad"):

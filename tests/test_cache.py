@@ -616,7 +616,7 @@ def test_processes_write_one_entry_at_once(folder):
         for _ in range(4)
     ]
     done = [run.communicate() for run in runs]
-    assert [run.returncode for run in runs] == [0] * 4, done
+    assert [run.returncode for run in runs] == [0] * 4, b"".join([e for _, e in done]).decode()
     assert len({out for out, _ in done}) == 1
     for path in entries(folder):
         assert unpack(path.read_bytes()).header["key"] == path.stem

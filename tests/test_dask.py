@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,7 +118,12 @@ def block(k):
 
 
 def most_held():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    "Bytes: of this program alone, for what getrusage says begins with the one that started it."
+    try:
+        text = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(text.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def test_more_rows_than_memory(client):
