@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Packed', 'pack', 'is_traced', 'scan', 'own_copy', 'handed', 'meets_boxes', 'started', 'unstable', 'Body', 'stable',
            'joined_type', 'in_type', 'follow', 'own_tracers', 'with_traced_arrays', 'without_fixed', 'fori_loop',
-           'cond', 'switch', 'either_type', 'while_loop']
+           'cond', 'switch', 'either_type', 'in_types', 'while_loop']
 
 # %% ../nbs/045_control.ipynb #b5e7a5ba
 import operator
@@ -455,7 +455,7 @@ def _traced_branch(name: str, which: Any, functions: list, operands: tuple) -> A
     above = [which, *packed.leaves, *_closed_over(functions)]
     regions = [region(n, run(f), packed.leaves, above) for n, f in zip(names, functions)]
     types = _common_types(name, seen, regions)
-    regions, more = lifted_together([_in_types(program, types) for program in regions])
+    regions, more = lifted_together([in_types(program, types) for program in regions])
     branch = Branch(name, regions, types)
     return seen[0].rebuild(operate(branch, [which, *more, *packed.leaves]))
 
@@ -489,14 +489,19 @@ def either_type(x: Variable, y: Variable) -> Variable | None:
     return joined_type(x, y)
 
 
-def _in_types(program: Program, types: list) -> Program:
+def in_types(
+    program: Program,
+    types: list,  # of its outputs
+) -> Program:
     "The program with its outputs converted."
+    likes = [variable_like(y) for y in program.outputs]
+    if all([y.dtype == x.dtype and y.weak == x.weak for x, y in zip(types, likes)]):
+        return program
 
     def run(boxes):
         return [in_type(y, x) for x, y in zip(types, evaluate(program, *boxes))]
 
-    same = [strong(y).dtype == x.dtype for x, y in zip(types, program.outputs)]
-    return program if all(same) else region(program.name, run, program.inputs)
+    return region(program.name, run, program.inputs, program.constants.values())
 
 # %% ../nbs/045_control.ipynb #476c3997
 @for_any_array

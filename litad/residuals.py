@@ -31,6 +31,7 @@ from litad.bodies import (
     varying,
     zeros_for,
 )
+from .buffers import written_by
 from .core import Box, Primitive, Unknown, bind, plain, user_line
 from litad.halves import (
     Facts,
@@ -469,8 +470,7 @@ def unless_zero(
 
 def written_near(near: Any, t: Any) -> Any:
     "A plain number or array as a value of the program that another one belongs to."
-    while type(near) is not Tracer:
-        near = near.value
+    near = written_by(near)
     if np.ndim(t):
         return Tracer(near.trace.constant(np.asarray(t)), near.trace)
     return spread_in(near.trace, np.asarray(t)[()], ())

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['UNROLLED', 'BEARABLE', 'DEEP', 'UNSET', 'here', 'either', 'refuse', 'MAKERS', 'SUBSTITUTES', 'Unstaged', 'unknown',
-           'Frame', 'content', 'fill', 'leaves_of', 'root_of', 'present_root', 'is_value', 'Rebound', 'shown_name',
-           'Perhaps', 'if_', 'branch', 'inside_region', 'joined', 'zero_of', 'choose', 'truth', 'and_', 'or_', 'not_',
+           'Frame', 'content', 'fill', 'leaves_of', 'root_of', 'is_value', 'Rebound', 'shown_name', 'Perhaps', 'if_',
+           'branch', 'written', 'inside_region', 'joined', 'zero_of', 'choose', 'truth', 'and_', 'or_', 'not_',
            'compare', 'check', 'fail', 'result', 'Counted', 'Range', 'counted', 'for_', 'staged_for', 'note', 'item_of',
            'anchor', 'started', 'probed', 'remember', 'while_', 'staged_while', 'get', 'PlaceView', 'Place',
-           'written_down', 'bottom', 'set_', 'as_parts', 'augment', 'augmented', 'set_attribute', 'augment_attribute',
-           'call', 'call_making', 'called', 'unread', 'fresh', 'kinds', 'converted', 'code_of', 'over', 'staged',
-           'in_place_of', 'stand_in']
+           'written_down', 'set_', 'as_parts', 'augment', 'augmented', 'set_attribute', 'augment_attribute', 'call',
+           'call_making', 'called', 'unread', 'fresh', 'kinds', 'converted', 'code_of', 'over', 'staged', 'in_place_of',
+           'stand_in']
 
 # %% ../nbs/049_staging.ipynb #f7ccb41b
 import builtins
@@ -31,8 +31,8 @@ import litad.spans as spans
 from .arguments import reading
 from .bodies import Branch, lifted_together, region, strong
 from .buffers import Buffer, Handle, View, getattr_or_none, link, present
-from .control import either_type, fori_loop, in_type, own_tracers, while_loop
-from .core import Box, LitadError, Primitive, Unknown, plain, user_line, user_path
+from .control import either_type, fori_loop, in_types, own_tracers, while_loop
+from .core import Box, LitadError, Primitive, Unknown, bind, plain, user_line, user_path
 from .indices import spread_in
 from .lanes import Lanes
 from litad.program import (
@@ -44,6 +44,7 @@ from litad.program import (
     type_of_weak,
     variable_like,
 )
+from .residuals import written_near
 from .rules import operate, settled
 from .source import NoSource, source_of
 from .spans import Span, is_moving, is_traced_number
@@ -157,7 +158,7 @@ def root_of(x: Any) -> Any:
 # %% ../nbs/049_staging.ipynb #2d1ce531
 def _entries(self: Frame) -> dict:
     "What a region is started with: numbers and arrays by key."
-    found: dict = {("array", k): present_root(r) for k, r in enumerate(self.roots)}
+    found: dict = {("array", k): present(r) for k, r in enumerate(self.roots)}
     for name in self.names:
         x = self.before[name]
         if x is UNSET or (self.is_object(x) and name not in self.rebound):
@@ -166,10 +167,6 @@ def _entries(self: Frame) -> dict:
             found["name", name] = x
     found["failed", ""] = here.failed
     return found
-
-
-def present_root(r: Any) -> Any:
-    return present(r)
 
 
 def _is_object(self: Frame, x: Any) -> bool:
@@ -226,11 +223,8 @@ def _view(self: Frame, x: Any) -> Any:
     base = self.inside(base)
     if primitive is Place:
         return _element(base, parameters["index"], as_parts(parameters["index"]))
-    y = primitive.impl(base, **parameters) if not isinstance(base, Box) else None
-    if y is None:
-        from litad.core import bind
-
-        y = bind(primitive, base, **parameters)
+    y = bind(primitive, base, **parameters)
+    if isinstance(base, Box):
         link(y, base, primitive, parameters)
     return y
 
@@ -414,26 +408,32 @@ def branch(
     frame: Frame,
 ) -> Any:  # what they return, if both return something
     "Write both sides of a branch, and go on with what they have in common."
-    while True:
-        entries = frame.entries()
-        try:
-            with inside_region():
-                made = [_side(f, frame, entries, test) for f in functions]
-            break
-        except Rebound as found:
-            frame.rebound |= found.args[0]
-        finally:
-            frame.restore()
-            here.failed = entries["failed", ""]
-    out, maybe, result = joined(test, made, frame, entries)
+    made = written(frame, frame.entries(), lambda e: [_side(f, frame, e, test) for f in functions])
+    out, maybe, result = joined(test, made)
     frame.finish(out, maybe)
     note("a branch")
     return result
 
 
+def written(
+    frame: Frame,
+    entries: dict,  # what the region is started with
+    write: Callable,  # entries -> what is made of the region
+) -> Any:  # the same; the cells are as they were before
+    "Write a region, and once more where names turn out to be bound to other arrays in it."
+    while True:
+        try:
+            with inside_region(frame):
+                return write(entries)
+        except Rebound as found:
+            frame.rebound |= found.args[0]
+            new = {k: v for k, v in entries.items() if frame.before.get(k[1]) is UNSET}
+            entries = {**frame.entries(), **new}
+
+
 @contextmanager
-def inside_region() -> Iterator:
-    "Staging inside of a region."
+def inside_region(frame: Frame) -> Iterator:
+    "Staging inside of a region; the cells and the note of what failed are as before when it ends."
     failed = here.failed
     here.regions += 1
     try:
@@ -441,6 +441,7 @@ def inside_region() -> Iterator:
     finally:
         here.regions -= 1
         here.failed = failed
+        frame.restore()
 
 
 def _side(f: Callable, frame: Frame, entries: dict, test: Any) -> tuple:
@@ -468,7 +469,7 @@ def _side(f: Callable, frame: Frame, entries: dict, test: Any) -> tuple:
     return program, {k: (len(leaves), t) for k, (leaves, t) in seen["out"].items()}, operands
 
 # %% ../nbs/049_staging.ipynb #8f23438c
-def joined(test: Any, made: list, frame: Frame, entries: dict) -> tuple:
+def joined(test: Any, made: list) -> tuple:
     "One branch of two programs: what both assign, and zeros where one does not."
     (one, outs, operands), (two, others, _) = made
     keys = [k for k in dict.fromkeys([*outs, *others])]
@@ -481,7 +482,7 @@ def joined(test: Any, made: list, frame: Frame, entries: dict) -> tuple:
         kept.append(key)
     programs = [_with_all(p, o, made, kept) for p, o in ((one, outs), (two, others))]
     types = [_common(key, a, b) for key, a, b in _pairs(programs, outs | others, kept)]
-    programs = [_in_types(p, types) for p in programs]
+    programs = [in_types(p, types) for p in programs]
     handed = [[_place_of(y, p.inputs) for y in p.outputs] for p in programs]
     unchanged = [k for k, places in enumerate(zip(*handed)) if places[0] == places[1] is not None]
     moving = [k for k in range(len(types)) if k not in unchanged]
@@ -560,17 +561,6 @@ def _common(key: tuple, a: Variable, b: Variable) -> Variable:
     if found is None:
         raise _changing(key[1], strong(a), strong(b))
     return found
-
-
-def _in_types(program: Any, types: list) -> Any:
-    likes = [variable_like(y) for y in program.outputs]
-    if all([y.dtype == x.dtype and y.weak == x.weak for x, y in zip(types, likes)]):
-        return program
-
-    def run(boxes):
-        return [in_type(y, x) for x, y in zip(types, evaluate(program, *boxes))]
-
-    return region(program.name, run, program.inputs, program.constants.values())
 
 
 def _read_only(programs: list, operands: list) -> tuple:
@@ -729,17 +719,11 @@ def for_(iterable: Any, body: Callable, names: tuple, stops: tuple) -> None:
     known = not unknown(seq.length)
     try:
         return staged_for(seq, iterable, body, frame, stops)
-    except (LitadError, TypeError, ValueError, IndexError) as error:
+    except (LitadError, TypeError, ValueError, IndexError):
         frame.restore()
         if not known or seq.length > BEARABLE:
             raise
-        if isinstance(error, LitadError) and _is_final(error):
-            raise
     return _by_python(seq, body, names, stops)
-
-
-def _is_final(error: LitadError) -> bool:
-    return False
 
 
 def _is_staged(seq: Counted, iterable: Any, frame: Frame) -> bool:
@@ -796,23 +780,13 @@ def staged_for(seq: Counted, iterable: Any, body: Callable, frame: Frame, stops:
     if not unknown(n) and n > 0:
         maybe = set()
     at_most = None if unknown(n) else int(n)
-    while True:
-        try:
-            with inside_region():
-                if stops:
-                    out = _counted_while(seq, body, frame, entries, stops, at_most)
-                else:
-                    out = _counted_for(seq, body, frame, entries)
-            break
-        except Rebound as found:
-            frame.rebound |= found.args[0]
-            entries = {
-                **frame.entries(),
-                **{k: v for k, v in entries.items() if frame.before.get(k[1]) is UNSET},
-            }
-        finally:
-            frame.restore()
-            here.failed = entries["failed", ""]
+
+    def write(entries):
+        if stops:
+            return _counted_while(seq, body, frame, entries, stops, at_most)
+        return _counted_for(seq, body, frame, entries)
+
+    out = written(frame, entries, write)
     remember(body, frame, out)
     frame.finish(out, maybe)
     often = "a number of runs that is not known yet" if at_most is None else f"{at_most} runs"
@@ -961,11 +935,10 @@ def probed(frame: Frame, once: Callable, entries: dict, above: list) -> dict:
 
     rebound = set(frame.rebound)
     try:
-        with inside_region():
+        with inside_region(frame):
             index = Variable((), np.dtype(np.int64), True)
             region("probe", run, [*flat, index], [*flat, *above])
     finally:
-        frame.restore()
         frame.rebound = rebound
     return found
 
@@ -1009,35 +982,26 @@ def while_(test: Callable, body: Callable, names: tuple, stops: tuple) -> None:
 def staged_while(test: Callable, body: Callable, frame: Frame, stops: tuple) -> None:
     "Write a while statement as a loop of the program."
     entries, maybe = started(frame, lambda _: body(), [])
-    while True:
+
+    def write(entries):
         keys = list(entries)
 
-        def ask(state, keys=keys):
+        def ask(state):
             frame.enter(dict(zip(keys, state[0])))
             go_on: Any = True
             for cell in _flags(body, stops):
                 go_on = and_(go_on, lambda cell=cell: not_(content(cell)))
             return and_(go_on, test)
 
-        def step(state, keys=keys):
+        def step(state):
             frame.enter(dict(zip(keys, state[0])))
             body()
             return [_settled(x) for x in _ordered(frame, keys)], state[1]
 
-        try:
-            with inside_region():
-                out, _ = while_loop(ask, step, (list(entries.values()), anchor(frame)))
-            break
-        except Rebound as found:
-            frame.rebound |= found.args[0]
-            entries = {
-                **frame.entries(),
-                **{k: v for k, v in entries.items() if frame.before.get(k[1]) is UNSET},
-            }
-        finally:
-            frame.restore()
-            here.failed = entries["failed", ""]
-    out = dict(zip(keys, out))
+        out, _ = while_loop(ask, step, (list(entries.values()), anchor(frame)))
+        return dict(zip(keys, out))
+
+    out = written(frame, entries, write)
     remember(body, frame, out)
     frame.finish(out, maybe)
     note("a loop that runs while its test holds")
@@ -1045,7 +1009,7 @@ def staged_while(test: Callable, body: Callable, frame: Frame, stops: tuple) -> 
 # %% ../nbs/049_staging.ipynb #ca9da968
 def get(a: Any, index: Any) -> Any:
     "a[index]."
-    parts = index if type(index) is tuple else (index,)
+    parts = as_parts(index)
     if isinstance(a, (Box, Span)):
         if not isinstance(a, Span) and any(map(is_moving, parts)):
             _fix_ends(parts)
@@ -1140,18 +1104,11 @@ def _fix_ends(parts: tuple) -> None:
 
 def written_down(a: np.ndarray, near: tuple) -> Any:
     "A plain array as a constant of the program that is being written."
-    inner = next(bottom(y) for p in near for y in _parts(p) if unknown(y))
-    return Tracer(inner.trace.constant(a), inner.trace)
+    return written_near(next(y for p in near for y in _parts(p) if unknown(y)), a)
 
 
 def _parts(p: Any) -> tuple:
     return (p.start, p.stop, p.step) if isinstance(p, slice) else (p,)
-
-
-def bottom(x: Any) -> Tracer:
-    while type(x) is not Tracer:
-        x = x.value
-    return x
 
 
 def _stacked(a: Any) -> Any:
@@ -1168,7 +1125,7 @@ def _stacked(a: Any) -> Any:
 
 def set_(a: Any, index: Any, v: Any) -> None:
     "a[index] = v."
-    parts = index if type(index) is tuple else (index,)
+    parts = as_parts(index)
     if isinstance(v, Perhaps):
         v.refuse()
     if type(a) is np.ndarray and a.dtype.kind == "O" and here.regions:
@@ -1611,11 +1568,6 @@ def _of_truths(join: Callable, own: Callable, xs: Any) -> Any:
         return (np.all if own is all else np.any)(xs)
     items = list(xs)
     return functools.reduce(join, items) if any(map(unknown, items)) else own(items)
-
-
-@in_place_of(abs)
-def _abs(x: Any) -> Any:
-    return abs(x)
 
 
 @in_place_of(round)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['NEVER', 'PERHAPS', 'ALWAYS', 'LOOPS', 'SCOPES', 'RUNTIME', 'RESULT', 'DONE', 'MAKING', 'own_nodes', 'leaves',
-           'quoted', 'assign', 'statement', 'Exits', 'exits_of', 'assigned', 'reads', 'is_own', 'Statements',
-           'Expressions', 'function_rewritten', 'does_store', 'tree_rewritten', 'rewritten', 'Calls', 'calls_rewritten']
+           'quoted', 'conditional', 'assign', 'statement', 'Exits', 'exits_of', 'assigned', 'reads', 'is_own',
+           'Statements', 'Expressions', 'function_rewritten', 'does_store', 'tree_rewritten', 'rewritten', 'Calls',
+           'calls_rewritten']
 
 # %% ../nbs/047_syntax.ipynb #df6d87ae
 import ast
@@ -90,6 +91,13 @@ class _Fill(ast.NodeTransformer):
         for n in ast.walk(part):
             n.placed = True
         return part
+
+
+def conditional(test: str, body: list, at: ast.AST) -> ast.If:
+    "`if test: body`."
+    made = quoted(f"if {test}: pass", at)
+    made.body = body
+    return made
 
 
 def assign(name: str, value: str, at: ast.AST) -> ast.stmt:
@@ -236,8 +244,7 @@ def _branch(self: Exits, s: ast.If, rest: list, loop: Any) -> tuple[list, int | 
         return [new, *more], max(how, PERHAPS)
     new.body, one = self.block(body, loop)
     new.orelse, two = self.block(orelse, loop)
-    how = ALWAYS if (one, two) == (ALWAYS, ALWAYS) else PERHAPS if loop or rest else PERHAPS
-    return [new], how
+    return [new], ALWAYS if (one, two) == (ALWAYS, ALWAYS) else PERHAPS
 
 
 Exits.exit, Exits.branch = _exit, _branch
@@ -249,15 +256,7 @@ def _guarded(self: Exits, s: ast.stmt, flags: list, rest: list, loop: Any) -> tu
         return [], NEVER
     self.used.update(flags)
     new, how = self.block(rest, loop)
-    return [quoted(f"if not ({' or '.join(flags)}): pass", s)._with(new)], how
-
-
-def _with_body(self: ast.If, body: list) -> ast.If:
-    self.body = body
-    return self
-
-
-ast.If._with = _with_body
+    return [conditional(f"not ({' or '.join(flags)})", new, s)], how
 
 
 def _loop(self: Exits, s: Any, outer: Any) -> tuple[list, list]:
@@ -278,7 +277,7 @@ def _loop(self: Exits, s: Any, outer: Any) -> tuple[list, list]:
     if s.orelse:
         after, _ = self.block(s.orelse, outer)
         test = f"not {own['break']}" if breaks else "True"
-        out.append(quoted(f"if {test}: pass", s)._with(after))
+        out.append(conditional(test, after, s))
     self.used = before | (self.used - {own["continue"]})
     return out, _flags(outer, [s]) if list(exits_of([s])) else []
 
@@ -376,21 +375,17 @@ def is_own(
             if any([reads(h, name) for h in head]):
                 return False
             if isinstance(s, ast.For) and name in assigned([s.target]):
-                return not reads(block[k + 1 :], name) or _assigned_first(name, block[k + 1 :])
+                return not reads(block[k + 1 :], name) or is_own(name, block[k + 1 :])
             later = reads(block[k + 1 :], name)
             parts = [b for b in (s.body, getattr(s, "orelse", [])) if reads(b, name)]
             mine = all([is_own(name, b) for b in parts])
             if isinstance(s, ast.If) and later:
                 both = [name in assigned(b) and is_own(name, b) for b in (s.body, s.orelse)]
                 return all(both)
-            return mine and (not later or _assigned_first(name, block[k + 1 :]))
+            return mine and (not later or is_own(name, block[k + 1 :]))
         value = s.value if isinstance(s, (ast.Assign, ast.AnnAssign)) else s
         return isinstance(s, (ast.Assign, ast.AnnAssign)) and not _reads_in_assign(s, value, name)
     return True
-
-
-def _assigned_first(name: str, block: list) -> bool:
-    return is_own(name, block)
 
 
 def _reads_in_assign(s: Any, value: Any, name: str) -> int:
