@@ -345,7 +345,11 @@ def solve_ivp(
     adjoint: str = "checkpoint",
     sens: Any = False,
     progress: bool = False,
-    **unneeded: Any,
+    jac: Any = None,
+    jac_sparsity: Any = None,
+    lband: Any = None,
+    uband: Any = None,
+    **unknown: Any,
 ) -> Solution: ...
 def odeint(
     func: Callable[..., Any],

@@ -28,22 +28,15 @@ from litad.artefacts import (
     part_of,
     this_machine,
 )
+from .calls import Plan, options_of
 from .core import LitadError
 from .engine import join
 from .foreign import Function, c_name, function_of, function_text
-from litad.jit import (
-    Call,
-    Compiler,
-    NoEntry,
-    Plan,
-    argument_spec,
-    array_spec,
-    options_of,
-    result_spec,
-)
+from .jit import Call, Compiler
 from .pieces import Piece, Specialisation
 from .program import Program, lines_of
 from .signature import Signature
+from .specs import NoEntry, argument_spec, array_spec, memory_pairs, result_spec
 from .surroundings import compiler_of
 
 # %% ../nbs/075_aot.ipynb #ab318bc8
@@ -204,7 +197,7 @@ def traced_for(
         )
     held = {x: np.array(v) for x, v in found.program.constants.items()}
     program = found.program.copy(constants=held)
-    pairs = call.pairs(program, found.writes, plan)
+    pairs = memory_pairs(call, program, found.writes, plan)
     options = call.compiler.options
     return Specialisation(program, found.writes, pairs, options.fast_math, options.threads)
 

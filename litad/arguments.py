@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['reading', 'is_variable', 'boxable', 'floating', 'positions', 'Selection', 'select', 'no_variable', 'give_back', 'own',
            'at_home', 'own_array', 'own_results', 'like_variables', 'is_pythons', 'connect', 'Reading', 'as_it_needs',
-           'Mentions', 'mentions_of', 'fills_arrays', 'with_globals', 'call', 'in_other_words', 'check_function',
-           'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
+           'Mentions', 'mentions_of', 'fills_arrays', 'with_globals', 'content', 'call', 'in_other_words',
+           'check_function', 'check_outputs', 'no_path', 'unbox', 'with_aux', 'check_holomorphic', 'check_turned']
 
 # %% ../nbs/016_arguments.ipynb #9ef1e552
 import dis
@@ -343,6 +343,7 @@ def _mentions(f: Any, code: CodeType) -> Mentions:
     names, space = _mentioned(code), f.__globals__
     numbers = [n in names and n not in space for n in ("float", "int", "float64", "float32")]
     fills = any(numbers) or any([_of_math(space.get(n)) for n in names])
+    fills = fills or not _WALKERS.isdisjoint(names)
     fills = fills or (_stores(code) and not _MAKERS.isdisjoint(names))
     lines = dis.get_instructions(code) if _STORE_GLOBAL in code.co_code[::2] else ()
     stored = tuple([i.argval for i in lines if i.opname == "STORE_GLOBAL"])
@@ -350,7 +351,12 @@ def _mentions(f: Any, code: CodeType) -> Mentions:
 
 
 _STORE, _STORE_GLOBAL = dis.opmap["STORE_SUBSCR"], dis.opmap["STORE_GLOBAL"]
-_MAKERS = set("zeros ones empty full eye identity ndarray array arange linspace copy".split())
+_BINARY, _IN_PLACE = dis.opmap["BINARY_OP"], 13  # x += y is an operation of 13 or more
+_MAKERS = set(
+    "zeros ones empty full eye identity ndarray array arange linspace copy zeros_like full_like "
+    "ones_like empty_like".split()
+)
+_WALKERS = {"array", "nditer", "ndenumerate"}  # of boxes NumPy makes arrays of objects
 
 
 def fills_arrays(
@@ -363,14 +369,15 @@ def fills_arrays(
         return found.fills
     f = getattr(f, "__func__", f)
     space = f.__globals__
-    held = [space.get(n) for n in found.names] + [_content(c) for c in f.__closure__ or ()]
+    held = [space.get(n) for n in found.names] + [content(c) for c in f.__closure__ or ()]
+    held += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
     inner = [g for g in held if type(g) is FunctionType]
     key, first = tuple(map(id, inner)), not seen
     if first and key in found.answers:
         return found.answers[key]
     new = [g for g in inner if not any([g is x for x in seen])]
     seen += [f, *new]
-    answer = any([fills_arrays(g, seen) for g in new])
+    answer = any([fills_arrays(g, seen) for g in new]) or any(map(_of_math, held))
     if first:
         found.answers.clear()
         found.answers[key] = answer
@@ -404,18 +411,22 @@ def _mentioned(code: CodeType) -> set:
 
 def _stores(code: CodeType) -> bool:
     inner = [c for c in code.co_consts if isinstance(c, CodeType)]
-    return _STORE in code.co_code[::2] or any(map(_stores, inner))
+    steps = list(zip(code.co_code[::2], code.co_code[1::2]))
+    into = any([op == _STORE or (op == _BINARY and how >= _IN_PLACE) for op, how in steps])
+    out = any([isinstance(c, tuple) and "out" in c for c in code.co_consts])
+    return into or out or "at" in code.co_names or any(map(_stores, inner))
 
 
 def _of_math(x: Any) -> bool:
     return x is math or getattr(x, "__module__", None) == "math"
 
 
-def _content(cell: Any) -> Any:
+def content(cell: Any, empty: Any = None) -> Any:
+    "What lies in a cell of a closure; something else if nothing does."
     try:
         return cell.cell_contents
     except ValueError:
-        return None
+        return empty
 
 # %% ../nbs/016_arguments.ipynb #f2e689c9
 def call(

@@ -107,7 +107,7 @@ def unpack(
         raise Refused(f"{name} was changed after it was written", rule="SHA-256 over its contents")
     return _parts(json.loads(body[:head]), body[head:], name)
 
-
+# %% ../nbs/071_artefacts.ipynb #3fe566d4
 def _numbers(line: bytes, name: str) -> tuple[int, int, str]:
     words = line.decode("ascii", "replace").split(" ")
     if len(words) != 3 or not (words[0].isdecimal() and words[1].isdecimal()):
@@ -201,7 +201,7 @@ def to_json(
         raise unwritable(head, "a result in a container of a class of its own")
     return {"named": head.__qualname__, "fields": list(head._fields), "items": items}
 
-
+# %% ../nbs/071_artefacts.ipynb #c8e9f273
 def plain(x: Any) -> Any:
     "A value that JSON gives back as it was."
     if x is None or type(x) in (str, int, bool) or type(x) is float and np.isfinite(x):
@@ -260,7 +260,7 @@ V3 = [*V2, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave
 V4 = [*V3, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"]
 LEVELS = {"x86-64": V1, "x86-64-v2": V2, "x86-64-v3": V3, "x86-64-v4": V4, "generic": []}
 
-
+# %% ../nbs/071_artefacts.ipynb #def8ee56
 class Machine(NamedTuple):
     """What code is made for."""
 
@@ -281,7 +281,7 @@ def this_machine() -> Machine:
     has = tuple(sorted([name for name, there in found.items() if there]))
     return Machine(llvm().get_default_triple(), llvm().get_host_cpu_name(), has, found.flatten())
 
-
+# %% ../nbs/071_artefacts.ipynb #7acf54e4
 def machine_for(
     name: str,  # "native", a level such as "x86-64-v3", or a CPU by LLVM's name
 ) -> Machine:
@@ -357,7 +357,7 @@ def part_of(
     "Object code of a text, for a machine, wherever it may be put in memory."
     return Part(*emit(text, level, effort, machine.target(level)), digest(text.encode()))
 
-
+# %% ../nbs/071_artefacts.ipynb #0e0ebfae
 @functools.cache
 def writers() -> str:
     "A digest of what the texts of entries follow from in this process, besides a signature."
@@ -447,7 +447,7 @@ def fitted(
         return dict(zip(keys, items))
     return cls(*items) if kind is Named else cls(items)
 
-
+# %% ../nbs/071_artefacts.ipynb #87c0275a
 def misfit(path: str, got: str, wanted: str) -> LitadError:
     "The refusal of an argument."
     return LitadError(
@@ -523,38 +523,6 @@ class Shipped:
         "The function for C."
         return function_of(self.name, self.parameters, self.signature, self.operands)
 
-    def c_header(self) -> str:
-        "The header file for C: types, shapes, scratch memory, how to link."
-        header = self.artefact.header
-        files = [f"{self.name}.o", *[f"{self.name}_data.o"] * bool(self.data())]
-        calls = [x for x in header["code"]["kernel"]["calls"] if not x.startswith(header["kernel"])]
-        return c_header_of(self.function, self.program, calls, header["machine"]["cpu"], files)
-
-    def data(self) -> str:
-        "What C needs besides the code, as text for LLVM."
-        header = self.artefact.header
-        arrays = operands_captured(self.signature, self.operands)
-        return data_text(header["kernel"], arrays, header["code"]["kernel"]["calls"])
-
-    def export_c(
-        self,
-        folder: str | os.PathLike,  # made if it is not there
-    ) -> list[Path]:  # the files: header, object code, an example
-        "Write what a program in C needs to call the function without Python."
-        folder, name = Path(folder), self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        files = {
-            f"{name}.h": self.c_header().encode(),
-            f"{name}.o": self.artefact.sections["kernel"],
-        }
-        if self.data():
-            machine = machine_in(self.artefact.header)
-            files[f"{name}_data.o"] = part_of(self.data(), machine).code
-        files["main.c"] = c_example_of(self.function).encode()
-        for file, data in files.items():
-            write_whole(folder / file, data)
-        return [folder / file for file in files]
-
     def save(
         self,
         path: str | os.PathLike,
@@ -562,7 +530,45 @@ class Shipped:
         "Write the function to a file that `load_aot` reads."
         write_whole(Path(path), pack(self.artefact))
 
+# %% ../nbs/071_artefacts.ipynb #6011d002
+def _c_header(self: Shipped) -> str:
+    "The header file for C: types, shapes, scratch memory, how to link."
+    header = self.artefact.header
+    files = [f"{self.name}.o", *[f"{self.name}_data.o"] * bool(self.data())]
+    calls = [x for x in header["code"]["kernel"]["calls"] if not x.startswith(header["kernel"])]
+    return c_header_of(self.function, self.program, calls, header["machine"]["cpu"], files)
 
+
+def _data(self: Shipped) -> str:
+    "What C needs besides the code, as text for LLVM."
+    header = self.artefact.header
+    arrays = operands_captured(self.signature, self.operands)
+    return data_text(header["kernel"], arrays, header["code"]["kernel"]["calls"])
+
+
+def _export_c(
+    self: Shipped,
+    folder: str | os.PathLike,  # made if it is not there
+) -> list[Path]:  # the files: header, object code, an example
+    "Write what a program in C needs to call the function without Python."
+    folder, name = Path(folder), self.name
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        f"{name}.h": self.c_header().encode(),
+        f"{name}.o": self.artefact.sections["kernel"],
+    }
+    if self.data():
+        machine = machine_in(self.artefact.header)
+        files[f"{name}_data.o"] = part_of(self.data(), machine).code
+    files["main.c"] = c_example_of(self.function).encode()
+    for file, data in files.items():
+        write_whole(folder / file, data)
+    return [folder / file for file in files]
+
+
+Shipped.c_header, Shipped.data, Shipped.export_c = _c_header, _data, _export_c
+
+# %% ../nbs/071_artefacts.ipynb #a11541ad
 def parts_in(artefact: Artefact) -> dict:
     "The object code of an artefact."
     return {
@@ -648,7 +654,7 @@ def _call(self: Shipped, *args: Any, **named: Any) -> Any:
         )
     return result
 
-
+# %% ../nbs/071_artefacts.ipynb #ae8f26c8
 def _positional(self: Shipped, args: tuple, named: dict) -> tuple:
     given = dict(zip(self.parameters, args)) | named
     if (
@@ -666,7 +672,7 @@ def _positional(self: Shipped, args: tuple, named: dict) -> tuple:
 
 Shipped.__call__, Shipped.positional = _call, _positional
 
-
+# %% ../nbs/071_artefacts.ipynb #b04b0a20
 def callable_of(
     shipped: Shipped,
 ) -> Callable:
@@ -748,7 +754,7 @@ def made(
     sections |= {f"constant {k}": x.tobytes() for k, x in enumerate(arrays)}
     return Artefact(header, sections | {k: p.code for k, p in parts.items()})
 
-
+# %% ../nbs/071_artefacts.ipynb #aa8a01e6
 def operands_captured(signature: Signature, operands: list) -> list:
     "The captured arrays among the operands of a signature."
     before = operands_of(Signature(signature.arguments, Tuple(())))

@@ -25,7 +25,7 @@ from .callables import ENTRY_TYPE, WEIGHTS, Writer, externals, make_callable
 from .core import LitadError
 from .engine import Code, emit, join
 from .entry import ALIGNMENT, LOCKED, RECORD, UNLOCKED, entry_symbols, install, pointers
-from .jit import Call, Compiler, NoProgram, paths_of, result_tree
+from .jit import Call, Compiler, NoProgram, result_tree
 from .pieces import Piece, Specialisation, has_loops, run_parts
 from .program import Variable
 from litad.signature import (
@@ -40,6 +40,7 @@ from litad.signature import (
     match,
     wants,
 )
+from .specs import memory_pairs, paths_of
 from .tree import flatten, flatten_like, leaf_type
 from .tree import describe as described
 
@@ -495,7 +496,7 @@ def task_of(
     buffers = [
         as_buffer(x, v, what) for x, v, what in zip(found, special.core.inputs, labels, strict=True)
     ]
-    raw = call.pairs(special.traced, list(special.writes), plan)
+    raw = memory_pairs(call, special.traced, list(special.writes), plan)
     first = len(special.types) - len(special.writes)
     raw |= {first + k: j for k, j in enumerate(special.writes)}
     return Task(

@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['KNOWN_OPTIONS', 'FitError', 'array_of', 'finite', 'names_of', 'by_name', 'spread_of_data', 'part_of', 'Fit',
-           'notes_of', 'parts_of', 'start_from', 'ends_of', 'check_start', 'curve_fit', 'may_move', 'through_data',
-           'moved_covariance', 'check_options', 'fitted', 'no_fit', 'robust', 'fit', 'calm_solver']
+           'notes_of', 'parts_of', 'start_from', 'ends_of', 'check_start', 'check_values', 'curve_fit', 'may_move',
+           'through_data', 'moved_covariance', 'check_options', 'fitted', 'no_fit', 'robust', 'fit', 'calm_solver']
 
 # %% ../nbs/102_fit.ipynb #54e5de38
 import inspect
 import math
 import warnings
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from .optim import Opened, known_loss, least_squares
 from .search import Part, Points, Settled, Squares, search
 from .show import fmt, line, points, rule, show, table
 from .tree import flatten, leaf_type
-from .valley import checked
+from .written import checked
 
 # %% ../nbs/102_fit.ipynb #cee10fd3
 class FitError(LitadError, RuntimeError):
@@ -66,6 +66,8 @@ def array_of(name: str, x: Any) -> np.ndarray:
 
 def finite(name: str, x: np.ndarray, instead: str) -> None:
     "Refuse data with NaN or infinity among them."
+    if math.isfinite(np.add.reduce(x, None)):  # NaN and infinity stay in a sum
+        return
     bad = np.flatnonzero(~np.isfinite(x))
     if len(bad):
         raise FitError(
@@ -183,12 +185,11 @@ def part_of(
                 good, x, x.reshape(-1, y.size)[:, np.argmax(good)].reshape(*x.shape[:-1], 1)
             )
     spread = spread_of_data(sigma, weights, keep)
-    finite("ydata", np.ravel(y)[keep], "mask=np.isfinite(ydata), or nan_policy='omit'")
+    kept = np.ravel(y) if keep.all() else np.ravel(y)[keep]
+    finite("ydata", kept, "mask=np.isfinite(ydata), or nan_policy='omit'")
     if isinstance(x, np.ndarray) and x.dtype.kind == "f":
         finite("xdata", np.ravel(x), "xdata and ydata without those points, or nan_policy='omit'")
-    return Part(
-        Points(f, x, y.shape, len(columns), compiled), columns, np.ravel(y)[keep], keep, spread
-    )
+    return Part(Points(f, x, y.shape, len(columns), compiled), columns, kept, keep, spread)
 
 # %% ../nbs/102_fit.ipynb #046a09f2
 class Fit:
@@ -208,19 +209,28 @@ class Fit:
         self.variance = 1.0 if self.absolute else self.chi2 / self.dof if self.dof > 0 else math.nan
 
     @cached_property
-    def covariance(self) -> tuple:
-        "The covariance of all parameters, and the singular values that it comes from."
-        a, n = self.found.rows, len(self.names)
-        robust = self.loss != "linear"
-        inner, spread = (
-            robust_covariance(a[:, :-1], a[:, -1], self.loss, self.f_scale)
-            if robust
-            else covariance(a[:, :-1], self.variance)
-        )
+    def inner(self) -> tuple:
+        "The covariance of the free parameters, and the singular values that it comes from."
+        a = self.found.rows
+        if self.loss != "linear":
+            return robust_covariance(a[:, :-1], a[:, -1], self.loss, self.f_scale)
+        return covariance(a[:, :-1], self.variance)
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        "The covariance of all parameters."
+        linear, n = self.loss == "linear", len(self.names)
+        if linear and not math.isfinite(self.variance):
+            inner = np.inf
+        elif linear and self.found.inverse is not None:
+            inner = self.variance * self.found.inverse
+        else:
+            inner = self.inner[0]
+        if len(self.free) == n and np.ndim(inner):
+            return inner
         whole = np.zeros((n, n))
-        bad = not robust and not np.isfinite(self.variance)
-        whole[np.ix_(self.free, self.free)] = np.inf if bad else inner
-        return whole, spread
+        whole[np.ix_(self.free, self.free)] = inner
+        return whole
 
     @property
     def popt(self) -> Any:
@@ -236,11 +246,11 @@ class Fit:
     @property
     def pcov(self) -> Any:
         "The covariance of the parameters; infinite where the data do not tell."
-        return self.covariance[0] if self.moved is None else moved_covariance(self)
+        return self.covariance if self.moved is None else moved_covariance(self)
 
     @property
     def spread(self) -> Any:
-        return self.covariance[1]
+        return self.inner[1]
 
     @cached_property
     def notes(self) -> list[str]:
@@ -676,6 +686,10 @@ def check_start(
     if squares.size < len(free):
         raise FitError("curve_fit: fewer points than parameters", got=f"{squares.size} points for {', '.join([names[k] for k in free])}",
                        rule="m numbers determine at most m parameters", instead=f"fixed={{{names[free[-1]]!r}: {p[free[-1]]}}} holds a parameter, or more points")  # fmt: skip
+
+
+def check_values(squares: Squares, p: np.ndarray, names: list) -> None:
+    "Refuse a start at which the model has no numbers."
     for part in squares.parts:
         y = part.kept(part.points.value(p[part.columns]))
         bad = np.flatnonzero(~np.isfinite(y))
@@ -830,7 +844,7 @@ def moved_covariance(fit: Fit) -> Any:
     place = np.zeros((len(fit.names), len(fit.free)))
     place[fit.free, range(len(fit.free))] = 1.0
     whole = place @ inner @ place.T
-    return whole + (fit.covariance[0] - plain(whole))  # to the last digit what it is without boxes
+    return whole + (fit.covariance - plain(whole))  # to the last digit what it is without boxes
 
 # %% ../nbs/102_fit.ipynb #371ad038
 KNOWN_OPTIONS = (
@@ -913,8 +927,10 @@ def fitted(
     how["bounds"] = ends
     check_start(squares, p, names, ends, free)
     if how["loss"] == "linear":
-        found = search(squares, p, free, ends, method, callback, calls)
+        check = partial(check_values, squares, names=names)
+        found = search(squares, p, free, ends, method, callback, calls, check)
     else:
+        check_values(squares, p, names)
         found = robust(squares, p, free, ends, how)
     for k in free:
         if k not in found.free:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINKS', 'HARMLESS', 'FIXED', 'Flow', 'has_kink', 'flow', 'order_for', 'length_of', 'horner', 'two_sum', 'Place',
-           'Course', 'course', 'arrive']
+           'Course', 'course', 'arrive', 'strain_of']
 
 # %% ../nbs/093_flow.ipynb #ae159dd0
 import math
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arguments import boxable
-from .core import LitadError, Primitive, fresh_level, user_line
+from .core import Box, LitadError, Primitive, fresh_level, user_line
 from .steps import Control, choose, sized, still
 from .taylor import Curve, Series, mine, zero_of
 
@@ -198,3 +198,31 @@ def arrive(rows: list, h: Any, lows: tuple) -> tuple:
     moves = [d * h + low for d, low in zip(horner(rows[1:], h), lows)]
     pairs = [two_sum(x, d) for x, d in zip(rows[0], moves)]
     return [a for a, _ in pairs], tuple([still(b) for _, b in pairs])
+
+# %% ../nbs/093_flow.ipynb #eb278ecd
+def strain_of(
+    rows: list,  # the coefficients of the parts that count, order by order
+    h: Any,
+) -> Any:
+    "How near a step is to the end of what the method can follow, if a decay is what limits it."
+    order, last = len(rows) - 1, rows[-5:]
+    if order < 4 or any(
+        [np.asarray(x).dtype.kind == "c" for x in rows[0] if not isinstance(x, Box)]
+    ):
+        return 0.0
+    pairs = [(_dot(a, b), _dot(a, a)) for a, b in zip(last, last[1:])]
+    rates = [product / (size + 1e-290) * -k for k, (product, size) in enumerate(pairs, order - 3)]
+    least, most = rates[0], rates[0]
+    for r in rates[1:]:
+        least, most = np.minimum(least, r), np.maximum(most, r)
+    agreed = choose(least > 0, choose(most < 1.25 * least, rates[-1], 0.0), 0.0)
+    return agreed * np.abs(h) * (1 / (1.2 + 0.385 * order))
+
+
+def _dot(a: list, b: list) -> Any:
+    total = None
+    for x, y in zip(a, b):
+        product = still(x) * still(y)
+        product = product if np.ndim(product) == 0 else np.sum(product)
+        total = product if total is None else total + product
+    return total

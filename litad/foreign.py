@@ -32,7 +32,7 @@ LLVM_TYPES |= {"uint8_t": "i8"}
 WORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long register
 restrict return short signed sizeof static struct switch typedef union unsigned void volatile while scratch main""".split()
 
-
+# %% ../nbs/069_foreign.ipynb #58500e0a
 def leaves_of(
     tree: Any,  # of an argument or a result
     operands: Iterator,  # of the tree and what comes after it
@@ -59,7 +59,7 @@ def c_name(path: str) -> str:
     name = re.sub(r"\W+", "_", path, flags=re.ASCII).strip("_")
     return f"{name}_" if name in WORDS else f"v{name}" if name[:1].isdigit() else name
 
-# %% ../nbs/069_foreign.ipynb #58500e0a
+# %% ../nbs/069_foreign.ipynb #ccd0adc5
 class Function(NamedTuple):
     """A function of C: its parameters, and what it needs."""
 
@@ -70,7 +70,7 @@ class Function(NamedTuple):
     constants: int
     scratch: int  # bytes
 
-
+# %% ../nbs/069_foreign.ipynb #4299d0c8
 def function_of(
     name: str,
     parameters: Sequence[str],  # names of the arguments
@@ -90,7 +90,7 @@ def function_of(
     constants = len([x for tree in signature.captured for x in leaves(tree)])
     return Function(name, arguments, results, given, constants, signature.arena)
 
-
+# %% ../nbs/069_foreign.ipynb #22e5c0fa
 def _own(tree: Any, arguments: list) -> Any:
     "What would go into an argument's memory at the end is a result of its own in C."
     if type(tree) is Donated and tree.copied:
@@ -152,7 +152,7 @@ def function_text(
         ]
     )
 
-
+# %% ../nbs/069_foreign.ipynb #114ef86b
 def _parameter(leaf: Leaf) -> str:
     if isinstance(leaf.tree, Array):
         return "ptr"
@@ -206,7 +206,7 @@ def link_flags(
     "What a linker has to be told."
     return " ".join(["-lopenblas"] * any(map(is_blas, calls)) + ["-lm"])
 
-
+# %% ../nbs/069_foreign.ipynb #73841a2a
 def c_header_of(
     function: Function,
     program: str,  # as it is printed
@@ -227,17 +227,9 @@ def c_header_of(
             for k, (text, about) in enumerate(lines)
         ]
     )
-    blas = [x for x in calls if is_blas(x)]
     notes = [
         f"{name}: compiled by litad for {machine}. Arrays are contiguous, in C order.",
-        "Returns 0; 1 if an index was out of bounds, and then the results mean nothing.",
-        "It may be called from any thread, and keeps nothing between calls.",
-        f"Link with: cc main.c {' '.join(files)} {link_flags(calls)}",
-        *(
-            [f"It calls BLAS with 32-bit integers: {', '.join(blas)}. Any BLAS will do."]
-            if blas
-            else []
-        ),
+        *_notes(calls, files),
         *["", *program.replace("*/", "* /").rstrip().splitlines()],
     ]
     scratch = (
@@ -251,6 +243,17 @@ def c_header_of(
         parameters=parameters or "    void",
     )
 
+# %% ../nbs/069_foreign.ipynb #2fd7d0f1
+def _notes(calls: Sequence[str], files: Sequence[str]) -> list[str]:
+    blas = [x for x in calls if is_blas(x)]
+    needed = [f"It calls BLAS with 32-bit integers: {', '.join(blas)}. Any BLAS will do."]
+    return [
+        "Returns 0; 1 if an index was out of bounds, and then the results mean nothing.",
+        "It may be called from any thread, and keeps nothing between calls.",
+        f"Link with: cc main.c {' '.join(files)} {link_flags(calls)}",
+        *(needed if blas else []),
+    ]
+
 
 def _declared(leaf: Leaf, written: bool, read: bool) -> tuple[str, str]:
     tree = leaf.tree
@@ -262,7 +265,7 @@ def _declared(leaf: Leaf, written: bool, read: bool) -> tuple[str, str]:
     how = "read and written" if written and read else "written" if written else "read"
     return f"{'' if written else 'const '}{kind} *{leaf.name}", f"{leaf.path}: [{shape}], {how}"
 
-
+# %% ../nbs/069_foreign.ipynb #0db71987
 HEADER = """#ifndef {guard}
 #define {guard}
 
@@ -319,7 +322,7 @@ def c_example_of(
         lines += _printed(leaf, function)
     return "\n".join([*lines, "    return 0;", "}", ""])
 
-
+# %% ../nbs/069_foreign.ipynb #774eda74
 def _room(function: Function) -> list[str]:
     found = []
     for leaf in [*function.arguments, *function.results]:

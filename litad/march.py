@@ -15,7 +15,7 @@ import numpy as np
 
 from .bodies import Operation
 from .core import Box, Primitive, bind, fresh_level
-from .flow import Place, arrive, course, flow
+from .flow import Place, arrive, course, flow, strain_of
 from .instructions import ELEMENT, LOGIC, TESTS, Writer, literal
 from .loops import Alone, Lowering, Plan, step
 from .ops import multiply
@@ -246,7 +246,7 @@ for _name in ("add", "subtract", "multiply"):
 
 # %% ../nbs/094_march.ipynb #a26d1f2e
 class March(Operation):
-    """A step of a power series: (t, low, y, lows if careful, n, end, toward, what the rate closes over) -> (length allowed, length, t, low, whether it was good, y, lows, coefficients)."""
+    """A step of a power series: (t, low, y, lows if careful, n, end, toward, what the rate closes over) -> (length allowed, length, t, low, whether it was good, strain, y, lows, coefficients)."""
 
     name = "taylor_step"
 
@@ -264,7 +264,7 @@ class March(Operation):
 
     def results(self, inputs: tuple) -> list:
         n, float_ = self.regions[0].inputs[-1].shape, np.dtype(float)
-        shapes = [(), (), (), (), (), n, *[n] * self.careful, *[(self.order + 1, *n)] * self.rows]
+        shapes = [*[()] * 6, n, *[n] * self.careful, *[(self.order + 1, *n)] * self.rows]
         return [Variable(s, np.dtype(bool) if k == 4 else float_) for k, s in enumerate(shapes)]
 
     def compute(self, leaves: list) -> list:
@@ -284,7 +284,8 @@ def _along(self: March, given: list) -> list:
     old = (t, low, *parts, *lows)
     t, low, *rest = choose(good, (*after, *new, *more), old)
     k, size = len(parts), choose(good, size, np.minimum(size, 0.0))
-    lists = [[size], [h], [t], [low], [good], rest[:k], *[rest[k:]] * self.careful]
+    strain = strain_of([row[: len(self.atols)] for row in rows], h)
+    lists = [[size], [h], [t], [low], [good], [strain], rest[:k], *[rest[k:]] * self.careful]
     return lists + [[x for row in rows for x in row]] * self.rows
 
 

@@ -19,8 +19,9 @@ import numpy as np
 from .control import scan
 from .core import Box, LitadError, Unknown, as_operand, constant_of, failing_line, plain
 from .derivatives import jacfwd, jacrev
+from .forward import derivative
 from .problems import METHODS, rate_of  # noqa: F401  (for rooms that add a method)
-from .problems import Boxed, Problem, boxed, dtype_of, laid_out, problem_of
+from .problems import Boxed, Problem, boxed, dtype_of, guided, laid_out, problem_of
 from .program import Tracer
 from litad.replays import (
     Schedule,
@@ -33,9 +34,10 @@ from litad.replays import (
     output_at,
     replay,
 )
-from .rules import settled
+from .rules import generic, settled
 from .show import fmt, table
 from .steps import MANY_SIGNS, Past
+from .stiff import Diagonal, slopes_in
 from .trails import Trail, looks_stiff, search
 from .tree import describe, flatten, tree_map, unflatten
 from litad.voyages import (
@@ -491,14 +493,22 @@ def solve_ivp(
     adjoint: str = "checkpoint",  # how reverse mode remembers: checkpoint or direct
     sens: Any = False,  # True, "args" or "y0": also derivatives, in .sens
     progress: bool = False,  # a bar over time
-    **unneeded: Any,  # jac, jac_sparsity, lband, uband: Jacobians and their patterns are found
+    jac: Any = None,  # the Jacobian, (t, y, *args) -> matrix or a matrix; not needed, it is found
+    jac_sparsity: Any = None,  # which of its entries are not zero; not needed either
+    lband: Any = None,  # the diagonals below that the Jacobian has; jac is packed then
+    uband: Any = None,  # and those above
+    **unknown: Any,  # refused by name
 ) -> Solution:
     "Solve an initial value problem; everything in the result can be differentiated."
-    _known(unneeded)
+    _known(unknown)
     problem = problem_of(
         "solve_ivp", fun, t_span, y0, method, t_eval, dense_output, events, args, rtol, atol,
         max_step, step, max_steps, adjoint, progress, first_step, max_events, min_step,
     )  # fmt: skip
+    known = guided("solve_ivp", fun, jac, jac_sparsity, lband, uband, problem.y0.size)
+    if known is not fun:
+        problem = problem._replace(fun=known)
+        _doubts(problem)
     found = with_sensitivities(problem, sens) if sens else solved(problem)
     if events is not None and found.t_events is None:
         found.t_events, found.y_events = [], []
@@ -514,12 +524,38 @@ def solved(problem: Problem) -> Solution:
 
 def _known(options: dict) -> None:
     "Refuse options that there are not."
-    unknown = [k for k in options if k not in ("jac", "jac_sparsity", "lband", "uband")]
-    if unknown:
+    if options:
         raise LitadError(
-            f"solve_ivp has no option {', '.join(unknown)}",
-            rule="Jacobians and their patterns are found, not given",
-            instead="rtol, atol, first_step, max_step, min_step, step, max_steps, max_events, adjoint, sens, progress",
+            f"solve_ivp has no option {', '.join(options)}",
+            instead="rtol, atol, first_step, max_step, min_step, step, max_steps, max_events, adjoint, sens, progress, jac, jac_sparsity",
+        )
+
+# %% ../nbs/092_ode.ipynb #ac6a8dc0
+def _doubts(problem: Problem) -> None:
+    "Warn of a Jacobian that has no effect, or is not that of the right-hand side."
+    solver, bare = problem.solver, problem.bare()
+    if not solver.implicit:
+        warnings.warn(
+            f"{problem.name}: jac and jac_sparsity have no effect on method={solver.name!r}, which asks for no Jacobian",
+            UserWarning,
+            stacklevel=3,
+        )
+        return
+    if isinstance(solver, Diagonal) or isinstance(bare.t0, Box) or isinstance(bare.y0, Box):
+        return
+    along = generic(np.ones(bare.y0.shape, bare.y0.dtype), 1)
+    with np.errstate(all="ignore"):
+        matrix = slopes_in(bare.rate, bare.t0, bare.y0)[1]
+        true = derivative(lambda s: bare.rate(bare.t0, bare.y0 + s * along))(0.0)
+    if isinstance(matrix, Box) or isinstance(true, Box):
+        return
+    off, size = np.max(np.abs(matrix @ along - true), initial=0), np.max(np.abs(true), initial=0)
+    if off > 1e-3 * size + 1e-12:
+        warnings.warn(
+            f"{problem.name}: jac, or jac_sparsity, is not that of the right-hand side: off by {fmt(off)} of {fmt(size)} at the start. "
+            f"method={solver.name!r} needs it exact: leave it out, it is found; or take method='kvaerno5'",
+            RuntimeWarning,
+            stacklevel=3,
         )
 
 # %% ../nbs/092_ode.ipynb #10e00739
@@ -570,11 +606,11 @@ def odeint(
     y0: Any,  # the first state: numbers, arrays, any nest of containers
     t: Any,  # the times wanted; the first is that of y0
     args: tuple = (),  # further arguments of func
-    Dfun: Any = None,  # not needed: Jacobians are found, and so is their shape
-    col_deriv: Any = False,  # as Dfun
+    Dfun: Any = None,  # the Jacobian, (y, t, *args) -> matrix; not needed, it is found
+    col_deriv: Any = False,  # whether Dfun has derivatives down its columns
     full_output: Any = False,  # whether to return a dictionary as well
-    ml: Any = None,  # as Dfun
-    mu: Any = None,  # as Dfun
+    ml: Any = None,  # the diagonals below that the Jacobian has; Dfun is packed then
+    mu: Any = None,  # and those above
     rtol: Any = None,  # relative tolerance; 1.49e-8 by default
     atol: Any = None,  # absolute tolerance; 1.49e-8 by default
     tcrit: Any = None,  # not supported: see the refusal
@@ -601,11 +637,20 @@ def odeint(
     tolerances = {"rtol": 1.49e-8 if rtol is None else rtol, "atol": 1.49e-8 if atol is None else atol}  # fmt: skip
     y0 = np.reshape(as_operand(y0), (1,)) if _is_number(y0) else y0
     fun = func if tfirst else swapped
+    given |= {"jac": _columns_first(Dfun, col_deriv, tfirst), "lband": ml, "uband": mu}
     found = solve_ivp(fun, (t[0], t[-1]), y0, method, t, args=args, **(tolerances | given | options))  # fmt: skip
     if not isinstance(plain(found.status), Unknown) and found.status < 0 and not full_output:
         warnings.warn(f"odeint: {found.message}", RuntimeWarning, stacklevel=2)
     y = tree_map(lambda x: np.moveaxis(x, -1, 0), found.y)
     return (y, _information(found, t)) if full_output else y
+
+
+def _columns_first(of: Any, turned: Any, tfirst: bool) -> Any:
+    "A Jacobian of odeint's as one of solve_ivp's."
+    if of is None:
+        return None
+    at = of if tfirst else lambda t, y, *rest: of(y, t, *rest)
+    return (lambda *given: np.transpose(as_operand(at(*given)))) if turned else at
 
 
 def _is_number(y: Any) -> bool:

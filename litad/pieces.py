@@ -108,14 +108,18 @@ class Piece:
     def code(self) -> Code:
         return Code.from_objects([self.object])
 
-    def with_entry(self, signature: Signature) -> Code:
-        "The code together with a way in; the first one serves for calls through ctypes as well."
-        entry = entry_text(signature)
-        if self.level == 0 and not has_loops(self.text):
-            code = Code(join(self.text, entry), entry_symbols(), level=0, effort=self.effort)
-        else:
-            code = Code.from_objects([self.object, emit(entry, 0, 0)], entry_symbols())
-        return self.__dict__.setdefault("code", code) and code
+# %% ../nbs/070_pieces.ipynb #2a0ae8c0
+def _with_entry(self: Piece, signature: Signature) -> Code:
+    "The code together with a way in; the first one serves for calls through ctypes as well."
+    entry = entry_text(signature)
+    if self.level == 0 and not has_loops(self.text):
+        code = Code(join(self.text, entry), entry_symbols(), level=0, effort=self.effort)
+    else:
+        code = Code.from_objects([self.object, emit(entry, 0, 0)], entry_symbols())
+    return self.__dict__.setdefault("code", code) and code
+
+
+Piece.with_entry = _with_entry
 
 # %% ../nbs/070_pieces.ipynb #512fb68e
 def run_kernel(
@@ -142,7 +146,7 @@ def run_kernel(
         return evaluate(program, *values)
     return outs
 
-
+# %% ../nbs/070_pieces.ipynb #68e86312
 def as_input(x: Any, like: Variable) -> np.ndarray:
     "A value as a kernel reads it."
     x = np.asarray(x, like.dtype)
@@ -190,7 +194,7 @@ def cut(
         lost += [(equation, why) for equation in equations if why]
     return parts, lost
 
-
+# %% ../nbs/070_pieces.ipynb #d1f17fa4
 def why_not(equation: Any) -> str:
     "Why one equation alone cannot be machine code; empty if it can."
     inputs = list(dict.fromkeys([x for x in equation.inputs if type(x) is Variable]))
@@ -200,7 +204,7 @@ def why_not(equation: Any) -> str:
         return str(error) or "no machine code"
     return ""
 
-# %% ../nbs/070_pieces.ipynb #d1f17fa4
+# %% ../nbs/070_pieces.ipynb #92eb14d7
 def uses_outside(
     program: Program,
     runs: list,  # lists of its equations
@@ -215,7 +219,7 @@ def uses_outside(
         for k, equations in enumerate(runs)
     ]
 
-
+# %% ../nbs/070_pieces.ipynb #807fede8
 def stretch(
     program: Program, native: bool, equations: list, outputs: list, fast_math: bool, threads: int
 ) -> tuple[Any, str]:
@@ -230,7 +234,7 @@ def stretch(
     except Unsupported as error:
         return part, str(error)
 
-
+# %% ../nbs/070_pieces.ipynb #712e13cb
 def run_parts(
     program: Program,
     parts: list,  # what `cut` made of it
@@ -272,7 +276,7 @@ def unmoved(equation: Any) -> bool:
     (y,) = equation.outputs
     return result_of(equation.primitive, equation.inputs, equation.parameters).dtype == y.dtype
 
-
+# %% ../nbs/070_pieces.ipynb #61d0d4eb
 def as_result(
     y: Any,  # what a kernel or NumPy has computed
     like: tuple,  # shape, dtype and weakness of what the function returned
@@ -322,31 +326,35 @@ class Specialisation:
         "Whether the whole program is one piece of machine code."
         return len(self.parts) == 1 and isinstance(self.parts[0], Piece)
 
-    @property
-    def donated(self) -> dict:
-        "Which outputs lie in the memory of which inputs."
-        found = self.parts[0].donated if self.native else {}
-        return {self.numbers[k]: j for k, j in found.items()}
-
-    @property
-    def written(self) -> set:
-        "Which inputs the code may write into."
-        return self.parts[0].written | set(self.copied.values()) if self.native else set()
-
-    @property
-    def copied(self) -> dict:
-        "Which outputs go back into the memory of which inputs, once nothing can fail any more."
-        if not self.native or not self.parts[0].kernel.fallible:
-            return {}
-        first = len(self.types) - len(self.writes)
-        pairs = {first + k: j for k, j in enumerate(self.writes)}
-        return {k: j for k, j in pairs.items() if self.types[k][0]}
-
     def entry(self, signature: Signature) -> Code:
         "Kernel and entry; made once."
         if signature not in self.entries:
             self.entries[signature] = self.parts[0].with_entry(signature)
         return self.entries[signature]
+
+# %% ../nbs/070_pieces.ipynb #c5b62b5c
+def _donated(self: Specialisation) -> dict:
+    "Which outputs lie in the memory of which inputs."
+    found = self.parts[0].donated if self.native else {}
+    return {self.numbers[k]: j for k, j in found.items()}
+
+
+def _written(self: Specialisation) -> set:
+    "Which inputs the code may write into."
+    return self.parts[0].written | set(self.copied.values()) if self.native else set()
+
+
+def _copied(self: Specialisation) -> dict:
+    "Which outputs go back into the memory of which inputs, once nothing can fail any more."
+    if not self.native or not self.parts[0].kernel.fallible:
+        return {}
+    first = len(self.types) - len(self.writes)
+    pairs = {first + k: j for k, j in enumerate(self.writes)}
+    return {k: j for k, j in pairs.items() if self.types[k][0]}
+
+
+Specialisation.donated, Specialisation.written = property(_donated), property(_written)
+Specialisation.copied = property(_copied)
 
 
 def is_number(y: Any) -> bool:
@@ -408,7 +416,7 @@ def operations(
     "About how many operations a run of a program takes."
     return sum([_operations(equation) for equation in program.equations])
 
-
+# %% ../nbs/070_pieces.ipynb #b024f135
 def _operations(equation: Any) -> float:
     primitive, sizes = equation.primitive, [y.size for y in equation.outputs]
     regions = getattr(primitive, "regions", None)
@@ -434,7 +442,7 @@ def trips(equation: Any) -> float:
         return max(0, int(equation.inputs[1]) - int(equation.inputs[0]))
     return 1 if operation.name in ("cond", "switch") else 100
 
-
+# %% ../nbs/070_pieces.ipynb #edcc3e1e
 def traffic(
     program: Program,
 ) -> int:

@@ -251,7 +251,10 @@ class Draft:
         self.origins: dict = {}  # regions, and in which of their inputs' memory their results lie
         self.name, self.threads = "kernel", 1
         self.bits = 0  # of the vector registers it is written for; 0 for this processor's
-        self.apart: list[str] = []  # functions of their own, for loops that threads share
+        self.apart: list[
+            str
+        ] = []  # what comes after the kernel: functions for loops that threads share, notes on loops
+        self.cell: Any = None  # of two loops, where one turn of the inner one is written
 
     def temporary(self, v: Variable) -> str:
         "The pointer of a new temporary array."

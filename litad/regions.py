@@ -446,10 +446,14 @@ class Carry:
         self.taker = {i: j for j, i in self.moved.items()}
         for k, (x, y, v, part) in enumerate(zip(inputs, outputs, variables, counts)):
             if part is None and few(v):
-                part = InSlots(lowering, x, y, v)
+                part = self.small(lowering, x, y, v)
             elif part is None and kept[k] == k:
                 part = Staying(lowering, x, y, v)
             self.parts.append(part or InBuffers(lowering, x, y, v, k not in self.moved))
+
+    def small(self, *part) -> Any:
+        "A part for a small value."
+        return InSlots(*part)
 
     def held(self) -> list[Held]:
         return [part.held() for part in self.parts]
@@ -468,7 +472,7 @@ def _turn(self: Carry, region: Program, before: list, after: list = (), more: li
     wanted = [self.wanted(k, now) for k in range(len(now))]
     new = within(self.lowering, region, [*before, *now, *after], [*wanted, *more])
     for k, (part, found) in enumerate(zip(self.parts, new)):
-        if type(part) is InSlots:
+        if isinstance(part, InSlots):
             part.update(found)
         elif type(part) is InBuffers and k in self.moved:
             part.update(found.pointer, None)
@@ -599,6 +603,10 @@ class Loop(Region):
         ]
         return Carry(lowering, self.kept, self.starts, self.ends, self.carried, counts)
 
+    def walk(self, lowering: Lowering, low: Any, high: Any, turn: Callable, **how) -> None:
+        "The turns of a loop that counts, one after the other."
+        lowering.counted(low, high, turn, **how)
+
 # %% ../nbs/067_regions.ipynb #67013b5c
 def _needed(self: Loop, plan: Plan) -> Sequence:
     "All operands but fills that the carry starts from: these are written into its own memory."
@@ -640,7 +648,7 @@ def _count(self: Loop, lowering: Lowering, low: Any, high: Any, before: list) ->
         own = [Held([cast(lowering.writer, i, "i64", k)], index=now[-1]) for k in kinds]
         carry.turn(body, [*own, *before])
 
-    lowering.counted(*ends, turn, range_=(least, most) if finite else None, asks=True)
+    self.walk(lowering, *ends, turn, range_=(least, most) if finite else None, asks=True)
     carry.finish()
 
 
@@ -698,7 +706,7 @@ class Scan(Loop):
             carry.turn(body, before, slices, rows)
 
         if operation.length:
-            lowering.counted(0, operation.length, turn, asks=True)
+            self.walk(lowering, 0, operation.length, turn, asks=True)
         carry.finish()
 
 # %% ../nbs/067_regions.ipynb #2cc99fb6

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import boxable, check_function, is_variable
+from .arguments import boxable, check_function, content, is_variable
 from .buffers import present, put
 from litad.core import (
     RESULT,
@@ -836,7 +836,7 @@ def _opened_leaf(x: Any, seen: tuple) -> tuple[list, Callable]:
 # %% ../nbs/024_rules.ipynb #63164f11
 def _opened_function(f: FunctionType, seen: tuple) -> tuple[list, Callable]:
     cells = f.__closure__ or ()
-    held = [*map(_content, cells), f.__defaults__, f.__kwdefaults__]
+    held = [*map(content, cells), f.__defaults__, f.__kwdefaults__]
     places = [k for k, x in enumerate(held) if matters(x)]
     found, again = opened([held[k] for k in places], seen)
     shell = [None if k in places else x for k, x in enumerate([*cells, *held[-2:]])]
@@ -846,7 +846,7 @@ def _opened_function(f: FunctionType, seen: tuple) -> tuple[list, Callable]:
         return found, remake
 
     def rebuild(values):
-        unchanged = all(_content(c) is x for c, x in zip(cells, held))
+        unchanged = all(content(c) is x for c, x in zip(cells, held))
         same = unchanged and all(a is b for a, b in zip(values, found))
         return f if same else remake(values)
 
@@ -863,13 +863,6 @@ def _remade(like: tuple, shell: list, places: list, again: Callable, values: lis
     f.__kwdefaults__ = keywords
     f.__dict__.update(like[1])
     return f
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
 
 
 def matters(x: Any) -> bool:

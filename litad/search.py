@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SAMPLE', 'HUGE', 'triangle', 'quick_triangle', 'Points', 'predicted', 'stacked_rows', 'ways', 'kept_ways', 'Part',
            'Squares', 'Stopped', 'Seen', 'descend', 'Settled', 'step_of', 'settle', 'linear_set', 'Projected',
-           'flat_level', 'attempts', 'approach', 'Glimpsed', 'is_dealt', 'quick', 'pushed_out', 'settle_within',
-           'search', 'searched']
+           'flat_level', 'attempts', 'approach', 'Glimpsed', 'is_dealt', 'page_of', 'chosen_rows', 'quick',
+           'pushed_out', 'settle_within', 'search', 'searched']
 
 # %% ../nbs/100_search.ipynb #4339c40f
 import math
@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 from scipy import optimize
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from .core import LitadError
 from .derivatives import hessian, jacfwd, jacobian
 from .forward import jvp
-from .valley import LARGE, Floor, bottom, checked, gram_at, gram_triangle, spread_rows
+from .valley import LARGE, Floor, block_count, bottom, gram_at, gram_triangle
+from .written import checked, key_of, spread_rows, written
 
 # %% ../nbs/100_search.ipynb #cc959207
 def triangle(a: np.ndarray) -> np.ndarray:
@@ -351,6 +352,7 @@ class Settled:
         self.p, self.a, self.offset, self.rank = p, a, offset, rank
         self.rss, self.minimum = float(np.sum(a[:, -1] ** 2)), offset < 1e-6
         self.free, self.stopped, self.believed = [], False, True
+        self.inverse: Any = None
 
     @property
     def rows(self) -> np.ndarray:
@@ -562,7 +564,13 @@ class Glimpsed(Settled):
     @cached_property
     def rows(self) -> np.ndarray:
         gram = gram_at(self.floor, self.p[self.free]) if self.gram is None else self.gram
-        return gram_triangle(gram)
+        return gram_triangle(gram, self.floor.triangle)
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        "The inverse of the Gram matrix of the Jacobian, whose pivots are not small."
+        t, failed = lapack.dtrtri(self.rows[:-1, :-1])
+        return t @ t.T
 
 
 def is_dealt(points: Points, x: np.ndarray, places: np.ndarray, p: np.ndarray) -> bool:
@@ -577,6 +585,24 @@ def is_dealt(points: Points, x: np.ndarray, places: np.ndarray, p: np.ndarray) -
     return points.verdict[0]
 
 
+def page_of(points: Points, x: np.ndarray, free: list) -> tuple:
+    "The page of a model, and whether it says the same of a block of its points."
+    key, size, free = key_of(points.f), x.shape[-1], tuple(free)
+    page = None if key is None else written(points.f, x, points.count, free, (size,), key)
+    if page is None or not points.compiled:
+        return page, page is not None
+    block = x[..., : -(-size // block_count(size))]
+    other = written(points.f, block, points.count, free, (block.shape[-1],), key)
+    return page, other is not None and other.source == page.source
+
+
+def chosen_rows(points: Points, x: np.ndarray, p: list, free: list) -> tuple:
+    "Values and the rows of free parameters, by compiled code."
+    whole = ways(points.f, (x.shape[-1],), points.count, True)[1]
+    y, rows = whole(x, np.array(p))
+    return y, rows[free]
+
+
 def quick(squares: Squares, start: np.ndarray, free: list, bounds: Any) -> Any:
     "The floor of a valley of many points; only a point where it is no certain one, None where there was no way."
     part = squares.parts[0]
@@ -588,11 +614,14 @@ def quick(squares: Squares, start: np.ndarray, free: list, bounds: Any) -> Any:
         return None
     x = x if part.all else x[..., part.keep]
     weights = None if spread is None else 1 / spread
-    floor = Floor(points.f, x, part.y, weights, start, free, points.compiled)
-    places = np.flatnonzero(part.keep)[:: floor.blocks]
+    page, sure = page_of(points, x, free)
+    rows = (lambda x, p: chosen_rows(points, x, p, free)) if points.compiled else None
+    floor = Floor(points.f, x, part.y, weights, start, free, points.compiled, rows, page)
     try:
-        if not is_dealt(points, floor.sample()[..., : len(places)], places, start):
-            return None
+        if not sure:
+            places = np.flatnonzero(part.keep)[:: floor.blocks]
+            if not is_dealt(points, floor.sample()[..., : len(places)], places, start):
+                return None
         found = bottom(floor, start[free])
     except (LitadError, ValueError, TypeError, IndexError):
         return None
@@ -639,11 +668,18 @@ def search(
     method: str | None = None,  # lm, trf or dogbox; by default chosen
     callback: Callable | None = None,  # parameters, sum of squares -> whether to stop
     calls: int = 0,  # the most evaluations of a search; 0 is many
+    check: Callable | None = None,  # called with the start before any search of all points
 ) -> Settled:  # the minimum, with what was found there
     "The least sum of squares that can be reached from a start."
+    start, quickly = np.array(start, float), not (callback or calls or method not in (None, "lm"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of slopes at places that a search only passes
-        return searched(squares, np.array(start, float), free, bounds, method, callback, calls)
+        found = quick(squares, start, free, bounds) if quickly else None
+        if isinstance(found, Settled) and found.rss <= flat_level(squares):
+            return found
+        if check is not None:
+            check(start)
+        return searched(squares, start, free, bounds, method, callback, calls, found)
 
 
 def searched(
@@ -654,15 +690,9 @@ def searched(
     method: Any,
     callback: Any,
     calls: int,
+    found: Any = None,
 ) -> Settled:
     "One attempt after the other, until one is believed."
-    found = (
-        None
-        if callback or calls or method not in (None, "lm")
-        else quick(squares, start, free, bounds)
-    )
-    if isinstance(found, Settled) and found.rss <= flat_level(squares):
-        return found
     best, believed, level = None, False, None
     ends = None if bounds is None else tuple([b[free] for b in bounds])
     glimpsed = [("glimpsed", 1.0)] if isinstance(found, np.ndarray) else []

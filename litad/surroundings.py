@@ -118,7 +118,7 @@ def by_identity(
     by_itself = kind.__hash__ is object.__hash__ or isinstance(x, (type, types.ModuleType))
     return Same(x) if by_itself or not hashable(x) else (kind, x)
 
-
+# %% ../nbs/068_surroundings.ipynb #febf9386
 def hashable(x: Any) -> bool:
     "Whether an object whose class has a hash has one too."
     try:
@@ -227,7 +227,7 @@ def _visit(self: Surroundings, x: Any, access: Access) -> None:
     if before == self.weight:
         self.holding.discard(id(x))
 
-
+# %% ../nbs/068_surroundings.ipynb #09e1086b
 def _take(self: Surroundings, place: Place) -> None:
     if place.access.how == "open" or self.inside:
         self.open = True
@@ -260,7 +260,7 @@ def offset_of(
     except LookupError:
         return None
 
-
+# %% ../nbs/068_surroundings.ipynb #4441c47c
 def _function(self: Surroundings, f: Any, access: Access) -> None:
     code = f.__code__
     own = user_path(code.co_filename)
@@ -297,6 +297,9 @@ def _cell(self: Surroundings, cell: Any, own: bool) -> None:
     moves = own or not isinstance(content, types.FunctionType) and type(content) not in PLAIN
     self.visit(content, access if moves or is_array(content) else FIXED)
 
+# %% ../nbs/068_surroundings.ipynb #59abd97d
+Surroundings.function, Surroundings.cell = _function, _cell
+
 
 def modules_in(cells: Any) -> list:
     "The user's modules among the contents of cells."
@@ -306,9 +309,6 @@ def modules_in(cells: Any) -> list:
 
 class Missing:
     """Stands for an object that must not be found."""
-
-
-Surroundings.function, Surroundings.cell = _function, _cell
 
 # %% ../nbs/068_surroundings.ipynb #1133565e
 def _names(self: Surroundings, space: dict, names: Mentioned) -> None:
@@ -328,7 +328,7 @@ def _names(self: Surroundings, space: dict, names: Mentioned) -> None:
         elif hasattr(builtins, name):
             self.guard(access, Missing)
 
-
+# %% ../nbs/068_surroundings.ipynb #63a4f079
 def _seen_again(self: Surroundings, x: Any, access: Access) -> None:
     "A name that has been met before, perhaps by a method, which is not made again."
     if not self.moves(x):
@@ -369,7 +369,7 @@ def _method(self: Surroundings, f: Any, access: Access) -> None:
         self.visit(f.__func__, FIXED)
     self.visit(f.__self__, FIXED)
 
-
+# %% ../nbs/068_surroundings.ipynb #b7ad7cd8
 def belongs(
     f: types.MethodType,
 ) -> bool:
@@ -476,13 +476,16 @@ def _members(self: Surroundings, cls: type) -> None:
     self.inside -= 1
 
 
+Surroundings.members = _members
+
+
 def _class(self: Surroundings, x: type, access: Access) -> None:
     self.key.append(Same(x))
     for kind in x.__mro__:
         if of_user(kind.__module__):
             self.members(kind)
 
-
+# %% ../nbs/068_surroundings.ipynb #e8f21454
 def opened(x: Any) -> tuple:
     "The functions in a static or class method or a property; anything else alone."
     if isinstance(x, property):
@@ -505,9 +508,6 @@ def can_copy(cls: type) -> bool:
         return False
     return True
 
-
-Surroundings.members = _members
-
 # %% ../nbs/068_surroundings.ipynb #e404f8fc
 def _array(self: Surroundings, x: Any, access: Access) -> None:
     self.key.append((type(x), x.dtype, x.shape))
@@ -529,7 +529,7 @@ def has_attributes(x: Any, kind: type) -> bool:
     known = isinstance(x, (type, types.ModuleType, enum.Enum, *TOOLS))
     return not known and (hasattr(x, "__dict__") or of_user(kind.__module__))
 
-
+# %% ../nbs/068_surroundings.ipynb #0132a815
 def _from_elsewhere(self: Surroundings, x: Any, access: Access) -> None:
     "An array of another library: its numbers are part of the code, and are compared at every call."
     library = import_module("litad.guests").library_of(type(x))
@@ -544,7 +544,7 @@ def _from_elsewhere(self: Surroundings, x: Any, access: Access) -> None:
     self.open = True
     self.baked.append(library.host(x))
 
-
+# %% ../nbs/068_surroundings.ipynb #07a83d0e
 LOOKS = [
     (lambda x, kind: isinstance(x, Box), _box),
     (lambda x, kind: from_elsewhere(x), _from_elsewhere),
@@ -617,7 +617,7 @@ def _new_function(self: Rebuilt, f: Any) -> Any:
         cell.cell_contents = self.new_module(cell.cell_contents, names.attributes)
     return g
 
-
+# %% ../nbs/068_surroundings.ipynb #cc8f5abd
 def _new_cell(self: Rebuilt, cell: Any) -> Any:
     known = self.known.get(("cell", id(cell)))
     if known is not None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EULER', 'RK4', 'DORMAND_PRINCE', 'TSITOURAS', 'VERNER', 'VERNER_MORE', 'IMPLICIT_EULER', 'SDIRK4', 'KVAERNO5',
            'ROSENBROCK23', 'RODAS4', 'RODAS5P', 'Tableau', 'rooted_trees', 'size_of_tree', 'density', 'weights_of_tree',
-           'defects', 'order_of', 'proved', 'stability', 'transformed', 'from_transformed']
+           'defects', 'order_of', 'proved', 'stability', 'continued', 'transformed', 'bulges', 'from_transformed']
 
 # %% ../nbs/085_tableaux.ipynb #1332d11d
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ def proved(tableau: Tableau, tolerance: float = 1e-10) -> dict:
     }
     found["nodes"] = bool(rows < tolerance)
     if tableau.dense:
-        weights = np.array(tableau.dense)[: tableau.stages].sum(axis=1)
+        weights = np.array([sum(row) for row in tableau.dense[: tableau.stages]])
         found["dense ends"] = bool(
             np.abs(weights - np.array(tableau.b)[: len(weights)]).max() < 1e-9
         )
@@ -321,8 +321,9 @@ def stability(tableau: Tableau, z: np.ndarray) -> np.ndarray:
 
 # %% ../nbs/085_tableaux.ipynb #53825d1e
 IMPLICIT_EULER = Tableau(
-    "implicit_euler", 1, ((), (0.0,)), (0.0, 1.0), (0.0, 1.0), (-0.5, 0.5), 2, (), (0.0, 1.0)
-)
+    "implicit_euler", 1, ((), (0.0,)), (0.0, 1.0), (0.0, 1.0), (-0.5, 0.5), 2, ((), (1.0,)),
+    (0.0, 1.0),
+)  # fmt: skip
 
 # %% ../nbs/085_tableaux.ipynb #5ad6b243
 SDIRK4 = Tableau(
@@ -339,9 +340,29 @@ SDIRK4 = Tableau(
     (1 / 4, 3 / 4, 11 / 20, 1 / 2, 1.0),
     (-3 / 16, -27 / 32, 25 / 32, 0.0, 1 / 4),
     4,
-    (),
+    (
+        (11 / 3, -463 / 72, 217 / 36, -20 / 9),
+        (11 / 2, -385 / 16, 661 / 24, -10.0),
+        (-125 / 18, 20125 / 432, -8875 / 216, 250 / 27),
+        (0.0, -85 / 4, 85 / 6, 0.0),
+        (-11 / 9, 557 / 108, -359 / 54, 80 / 27),
+    ),
     (1 / 4,) * 5,
 )
+
+# %% ../nbs/085_tableaux.ipynb #16a38967
+def continued(tableau: Tableau, order: int) -> tuple:  # as `dense`
+    "The smallest polynomials of an order between the ends of a step, bounded where the problem is stiff."
+    trees = [t for k in range(order) for t in rooted_trees(k + 1)]
+    n, a, weights = tableau.stages, tableau.matrix(), [weights_of_tree(tableau, t) for t in trees]
+    balance = np.append(1.0, -np.linalg.solve(a[1:, 1:], a[1:, 0]))
+    powers = np.eye(order)
+    rows = [np.kron(powers[m], w) for w in (*weights, balance) for m in range(order)]
+    right = [(m + 1 == size_of_tree(t)) / density(t) for t in trees for m in range(order)]
+    ends = np.kron(np.ones(order), np.eye(n))
+    right = np.concatenate([right, np.zeros(order), tableau.b])
+    found, *_ = np.linalg.lstsq(np.vstack([*rows, ends]), right, rcond=None)
+    return tuple(map(tuple, found.reshape(order, n).T.tolist()))
 
 # %% ../nbs/085_tableaux.ipynb #395192ca
 _KVAERNO_B = (
@@ -371,6 +392,7 @@ KVAERNO5 = Tableau(
     (),
     (0.0,) + (0.26,) * 6,
 )
+KVAERNO5 = KVAERNO5._replace(dense=continued(KVAERNO5, 4))
 
 # %% ../nbs/085_tableaux.ipynb #ebb2f041
 _D, _E32 = 1 / (2 + 2**0.5), 6 + 2**0.5
@@ -382,6 +404,7 @@ ROSENBROCK23 = Tableau(
     (0.0, 0.5, 1.0),
     (-1 / 6, 1 / 3, -1 / 6),
     3,
+    ((1 / (1 - 2 * _D), -1 / (1 - 2 * _D)), (-2 * _D / (1 - 2 * _D), 1 / (1 - 2 * _D)), ()),
     gamma=((_D, 0.0, 0.0), (-_D, _D, 0.0), ((_E32 - 2) * _D, -_E32 * _D, _D)),
 )
 
@@ -395,7 +418,17 @@ def transformed(tableau: Tableau) -> tuple:  # a, c, m, the weights of the error
     return tuple([x.tolist() for x in (*found, np.array(tableau.e) @ inverse, gamma.sum(axis=1))])
 
 
-def from_transformed(name: str, order: int, gamma: float, a: tuple, c: tuple, e: tuple) -> Tableau:
+def bulges(dense: tuple, b: tuple) -> np.ndarray:
+    "What the polynomials of a tableau add to a straight line: a row for each power of theta."
+    longest = max(map(len, dense))
+    full = np.array([(*row, *[0.0] * (longest - len(row))) for row in dense]).T
+    full[0] -= b
+    return np.cumsum(full, axis=0)[:-1]
+
+
+def from_transformed(
+    name: str, order: int, gamma: float, a: tuple, c: tuple, e: tuple, bulged: tuple
+) -> Tableau:
     "A Rosenbrock method from its published coordinates; its result adds 1 to the last row of a."
     n = len(a)
     lower, strict = np.zeros((n, n)), np.zeros((n, n))
@@ -406,7 +439,10 @@ def from_transformed(name: str, order: int, gamma: float, a: tuple, c: tuple, e:
     rows = tuple([tuple(alpha[i, :i].tolist()) for i in range(n)])
     b = np.array([*a[-1], 1.0]) @ full
     weights = [tuple(x.tolist()) for x in (b, alpha.sum(axis=1), np.array(e) @ full)]
-    return Tableau(name, order, rows, *weights, order, gamma=tuple(map(tuple, full.tolist())))
+    dense = np.diff(np.array(bulged) @ full, axis=0, prepend=0, append=0)
+    dense[0] += b
+    dense, square = (tuple(map(tuple, x.tolist())) for x in (dense.T, full))
+    return Tableau(name, order, rows, *weights, order, dense, gamma=square)
 
 # %% ../nbs/085_tableaux.ipynb #f6c55907
 _RODAS4 = (1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950)
@@ -432,6 +468,12 @@ RODAS4 = from_transformed(
          -6.058818238834054),
     ),
     (0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+    (
+        (10.12623508344586, -7.487995877610167, -34.80091861555747, -7.992771707568823,
+         1.025137723295662, 0.0),
+        (-0.6762803392801253, 6.087714651680015, 16.43084320892478, 24.76722511418386,
+         -6.594389125716872, 0.0),
+    ),
 )  # fmt: skip
 
 # %% ../nbs/085_tableaux.ipynb #0e9cfb1d
@@ -467,4 +509,12 @@ RODAS5P = from_transformed(
          -40.06618937091002, -54.66780262877968, -9.48861652309627),
     ),
     (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+    (
+        (25.948786856663858, -2.5579724845846235, 10.433815404888879, -2.3679251022685204,
+         0.524948541321073, 1.1241088310450404, 0.4272876194431874, -0.17202221070155493),
+        (-9.91568850695171, -0.9689944594115154, 3.0438037242978453, -24.495224566215796,
+         20.176138334709044, 15.98066361424651, -6.789040303419874, -6.710236069923372),
+        (11.419903575922262, 2.8879645146136994, 72.92137995996029, 80.12511834622643,
+         -52.072871366152654, -59.78993625266729, -0.15582684282751913, 4.883087185713722),
+    ),
 )  # fmt: skip

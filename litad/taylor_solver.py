@@ -13,18 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .control import is_traced, while_loop
+from .control import cond, is_traced, while_loop
 from .core import Box, constant_of, fresh_level
-from .flow import Place, arrive, course, flow, horner, order_for
+from .flow import Place, arrive, course, flow, horner, order_for, strain_of
 from .forward import Dual, dual
 from .lanes import Lanes
 from .march import in_parts, marching, numbers_of, spelled
 from .problems import METHODS, Problem, rate_of
+from .replays import times_to_end
+from .roots import crossings
 from .rules import opened, operate
-from .steps import Control, Past, Solver, State, Step, choose, sized
+from .steps import MANY_SIGNS, Control, Past, Solver, State, Step, choose, sized
 from .taylor import jet, zero_of
 from .trails import Trail
-from .voyages import Traced, rows_for
+from .voyages import Met, Traced, event_value, first_rows, none_met, rows_for
 
 # %% ../nbs/095_taylor_solver.ipynb #2c864587
 class Taylor(Solver):
@@ -53,15 +55,7 @@ METHODS["taylor"] = Taylor()
 # %% ../nbs/095_taylor_solver.ipynb #bdfabaf6
 def _stiffness(self: Taylor, rate: Callable, t: Any, y: Any, h: Any, step: Step) -> float:
     with np.errstate(all="ignore"):
-        rows = [np.abs(h) ** k * c for k, c in enumerate(step.held)][-5:]
-        pairs = [(a @ b, a @ a) for a, b in zip(rows, rows[1:])]
-    if len(rows) < 5 or y.dtype.kind != "f" or not all([0 < size < math.inf for _, size in pairs]):
-        return 0.0
-    orders = range(self.order + 1 - len(pairs), self.order + 1)
-    rates = [-n * product / size for n, (product, size) in zip(orders, pairs)]
-    if not 0 < max(rates) < 1.25 * min(rates):
-        return 0.0
-    return float(rates[-1] / (1.2 + 0.385 * self.order))
+        return float(strain_of([[np.abs(h) ** k * c] for k, c in enumerate(step.held)], 1.0))
 
 
 Taylor.stiffness = _stiffness
@@ -130,6 +124,8 @@ class Log(NamedTuple):
     outputs: tuple  # at the requested times
     places: tuple  # their steps, and where in them
     times: Any  # requested; carried, so that they can be looked up in any loop
+    signs: Any  # of stiffness
+    met: Any  # events; None if none were asked for
 
 
 def _empty_log(problem: Problem, parts: list, times: Any, records: bool, keep: bool) -> Log:
@@ -139,7 +135,9 @@ def _empty_log(problem: Problem, parts: list, times: Any, records: bool, keep: b
     states = tuple([np.zeros((kept, *np.shape(x)), dtype) for x in parts])
     outputs = tuple([np.full((asked, *np.shape(x)), np.nan, dtype) for x in parts])
     places = (np.zeros(asked, int), np.zeros(asked)) if records else ()
-    return Log(np.int64(0), np.int64(0), book, states, outputs, places, times)
+    state = State(problem.t0, problem.y0, *[None] * 10)
+    zero = np.int64(0)
+    return Log(zero, zero, book, states, outputs, places, times, zero, none_met(problem, state))
 
 # %% ../nbs/095_taylor_solver.ipynb #eaef8b13
 class Stepped(NamedTuple):
@@ -149,6 +147,7 @@ class Stepped(NamedTuple):
     h: Any
     place: Place  # where the solution is then
     good: Any
+    strain: Any
     table: Callable  # the coefficients, for whoever asks
 
 
@@ -165,9 +164,9 @@ def _in_one_line(problem: Problem, rows: bool) -> tuple | None:
 
     def take(place, n):
         given = [*place[:2], place.parts[0], *place.lows, n, end, toward, *closed]
-        size, h, t, low, good, y, *more = operate(march, given)
+        size, h, t, low, good, strain, y, *more = operate(march, given)
         after = Place(t, low, (y,), tuple(more[:careful]))
-        return Stepped(size, h, after, good, lambda: [[c] for c in more[-1]])
+        return Stepped(size, h, after, good, strain, lambda: [[c] for c in more[-1]])
 
     return take, [y], lambda parts: parts[0]
 
@@ -176,7 +175,7 @@ def _traced(problem: Problem) -> tuple:
     "The same for right-hand sides that are not spelled out, or not in the usual floats."
     solver, end, toward = problem.solver, problem.t1, problem.toward
     parts, slope, joined = solver.form(problem.rate, problem.t0, problem.y0)
-    atols = solver.atols(problem, parts)
+    atols, count = solver.atols(problem, parts), solver.counted
 
     def take(place, n):
         rows = flow(slope, place.t, list(place.parts), solver.order)
@@ -184,9 +183,18 @@ def _traced(problem: Problem) -> tuple:
         new, lows = arrive(rows, h, place.lows)
         after = choose(good, (t, low, *new, *lows), (*place[:2], *place.parts, *place.lows))
         there = Place(*after[:2], after[2 : 2 + len(new)], after[2 + len(new) :])
-        return Stepped(choose(good, size, np.minimum(size, 0.0)), h, there, good, lambda: rows)
+        counted = rows if solver.counted is None else [_first(row, count) for row in rows]
+        strain = strain_of(counted, h)
+        return Stepped(
+            choose(good, size, np.minimum(size, 0.0)), h, there, good, strain, lambda: rows
+        )
 
     return take, parts, joined
+
+
+def _first(row: list, count: int) -> list:
+    "The parts of a state, or the elements of its only part, that count."
+    return row[:count] if np.ndim(row[0]) == 0 else [row[0][:count]]
 
 # %% ../nbs/095_taylor_solver.ipynb #b38c4227
 def _passed(place: Place, step: Stepped, t: Any, toward: Any, log: Log) -> Log:
@@ -212,34 +220,107 @@ def _passed(place: Place, step: Stepped, t: Any, toward: Any, log: Log) -> Log:
     return log._replace(k=k, outputs=outputs, places=places)
 
 # %% ../nbs/095_taylor_solver.ipynb #d29cc279
+def _watched(problem: Problem, log: Log, place: Place, step: Stepped, joined: Callable) -> tuple:
+    "Look for events in a step: what was met, and the step as far as it goes then."
+    met, rows = log.met, step.table()
+    whole, y = [joined(list(row)) for row in rows], joined(list(step.place.parts))
+    after = [event_value(problem, g, step.place.t, y) for g in problem.events]
+    zeros = []
+    for k, g in enumerate(problem.events):
+        series = event_series(problem, g, place.t, whole, step.h)
+        found = crossings(series, met.values[k], after[k], getattr(g, "direction", 0))
+        zeros.append(np.where(step.good, found, 2.0))
+    met = met._replace(values=np.where(step.good, np.stack(after), met.values))
+    met = _in_turn(problem, met, np.concatenate(zeros), place, step, whole, log.n)
+    over = met.ended >= 0
+    h = np.where(over, met.theta * step.h, step.h)
+    shorter = lambda rows, h, parts: tuple(horner(rows, h))  # noqa: E731
+    parts = cond(over, shorter, lambda rows, h, parts: parts, rows, h, tuple(step.place.parts))
+    t = np.where(over, place.t + (place.low + h), step.place.t)
+    return met, step._replace(h=h, place=step.place._replace(t=t, parts=parts))
+
+# %% ../nbs/095_taylor_solver.ipynb #5b6c3ac3
+def _in_turn(
+    problem: Problem, met: Met, zeros: Any, place: Place, step: Stepped, whole: list, n: Any
+) -> Met:
+    "Write down the events of a step, up to the first that ends the solution."
+    each = zeros.shape[0] // len(problem.events)
+    starts, needed = np.array(first_rows(problem)), np.array([times_to_end(g) for g in problem.events])  # fmt: skip
+
+    def test(carry):
+        zeros, met, *_ = carry
+        return (np.min(zeros) <= 1) & (met.ended < 0)
+
+    def body(carry):
+        zeros, met, whole, t, h, n = carry
+        j = np.argmin(zeros)
+        k, theta = j // each, zeros[j]
+        count, most = met.counts[k], np.take(starts, k + 1) - np.take(starts, k)
+        fits = count < most
+        row = np.where(fits, np.take(starts, k) + count, starts[-1])
+        y = horner([[c] for c in whole], sized(theta * h, whole[0]))[0]
+        for room, x in zip(met[4:8], (n, theta, t + theta * h, y)):
+            room[row] = x
+        place = np.where(fits, met.total, len(met.order) - 1)
+        met.order[place] = np.where(fits, row, met.order[place])
+        met.counts[k] = count + 1
+        zeros[j] = 2.0
+        ends = (np.take(needed, k) > 0) & (count + 1 >= np.take(needed, k))
+        met = met._replace(
+            total=np.where(fits, met.total + 1, met.total),
+            ended=np.where(ends, k, met.ended),
+            theta=np.where(ends, theta, met.theta),
+        )
+        return zeros, met, whole, t, h, n
+
+    first = (zeros, met, whole, place.t + place.low, step.h, n)
+    return while_loop(test, body, first)[1]
+
+# %% ../nbs/095_taylor_solver.ipynb #96232473
 def journey(problem: Problem, records: bool, keep_states: bool) -> Traced:
     "Solve inside a program."
     end, toward, most = problem.t1, problem.toward, problem.control.most
-    times = problem.t_eval
-    only_last = times is None or ends_there(times, end)
-    take, parts, joined = _in_one_line(problem, not only_last) or _traced(problem)
-    asked = np.zeros(0) if only_last else times
-    log = _empty_log(problem, parts, asked, records, keep_states)
+    times, events = problem.t_eval, bool(problem.events)
+    only_last = times is None or (ends_there(times, end) and not events)
+    take, parts, joined = _in_one_line(problem, events or not only_last) or _traced(problem)
+    log = _empty_log(problem, parts, np.zeros(0) if only_last else times, records, keep_states)
 
     def test(carry):
-        place, size, log = carry
+        place, size, log, _ = carry
         going = np.logical_and((end - place.t) * toward > 0, log.n < most)
-        return np.logical_and(going, size > 0)
+        going = np.logical_and(going, size > 0)
+        return going & (log.met.ended < 0) if events else going
 
     def body(carry):
-        place, _, log = carry
+        place, _, log, whole = carry
         step = take(place, log.n)
+        if events:
+            whole = step.h
+            met, step = _watched(problem, log, place, step, joined)
+            log = log._replace(met=met)
         written(log, place, step.h, records, keep_states)
         if not only_last:
             after = choose(step.good, step.place.t, place.t)
             log = _passed(place, step, after, toward, log)
-        return step.place, step.size, log._replace(n=choose(step.good, log.n + 1, log.n))
+        signs = _counted(problem, log.signs, step)
+        log = log._replace(n=choose(step.good, log.n + 1, log.n), signs=signs)
+        return step.place, step.size, log, whole
 
     lows = tuple([zero_of(x) for x in parts]) * problem.solver.careful
     zero, one = np.float64(0.0), np.float64(1.0)
     first = Place(problem.t0 + zero, zero, tuple(parts), lows)
-    place, size, log = while_loop(test, body, (first, one, log))
-    return _found(place, size, log, joined, only_last and times is not None, times)
+    place, size, log, whole = while_loop(test, body, (first, one, log, one if events else ()))
+    found = _found(place, size, log, joined, only_last and times is not None, times)
+    return found._replace(whole=whole) if events else found
+
+
+def _counted(problem: Problem, n: Any, step: Stepped) -> Any:
+    "How many signs of stiffness there were, as other methods count them."
+    if problem.control.fixed is not None or not isinstance(step.strain, Box):
+        return n
+    held_back = np.logical_and(step.strain > 0.7, step.strain < 2)
+    after = np.where(held_back, n + 1, np.maximum(n - 2, 0))
+    return np.where(n < MANY_SIGNS, after, n)
 
 # %% ../nbs/095_taylor_solver.ipynb #36c1aaa6
 def written(log: Log, place: Place, h: Any, records: bool, keep: bool) -> None:
@@ -260,7 +341,7 @@ def ends_there(times: Any, end: Any) -> bool:
 def _found(place: Place, size: Any, log: Log, joined: Callable, last: bool, times: Any) -> Traced:
     "What a solution in a program hands on."
     y, n = joined(list(place.parts)), log.n
-    state = State(place.t, y, y, size, 0.0, n, 0, n, None, 0, size == size)
+    state = State(place.t, y, y, size, 0.0, n, 0, n, None, 0, size == size, log.signs)
     rows = lambda xs: xs[0] if np.ndim(xs[0]) > 1 else np.stack(xs, axis=1)  # noqa: E731
     outputs, places = None, None
     if last and len(times):
@@ -268,7 +349,7 @@ def _found(place: Place, size: Any, log: Log, joined: Callable, last: bool, time
         outputs, places = np.reshape(done, (1, -1)), (np.reshape(n - 1, (1,)), np.ones(1))
     elif times is not None:
         outputs, places = rows(log.outputs), log.places or None
-    return Traced(state, outputs, places, *log.book, 0, rows(log.states))
+    return Traced(state, outputs, places, *log.book, 0, rows(log.states), log.met)
 
 
 def _atols(self: Taylor, problem: Problem, parts: list) -> list:
@@ -374,40 +455,23 @@ def _passages(self: Taylor, trail: Trail, step: Past, values: list) -> list:
     "The events within a step: the fraction, and which one."
     found = []
     for k, g in enumerate(trail.problem.events):
-        direction = getattr(g, "direction", 0)
-        for theta, up in _crossings(event_series(trail, k, step), trail.values[k], values[k]):
-            if direction * (1 if up else -1) >= 0:
-                found.append((theta, k))
+        series = event_series(trail.problem, g, step.t, step.held, step.h)
+        zeros = crossings(series, trail.values[k], values[k], getattr(g, "direction", 0))
+        found += [(float(theta), k) for theta in zeros if theta <= 1]
     return sorted(found)
 
 
 Taylor.passages = _passages
 
 
-def event_series(trail: Trail, k: int, step: Past) -> np.ndarray:
+def event_series(problem: Problem, g: Callable, t: Any, rows: Any, h: Any) -> Any:
     "The coefficients of an event function along a step, in the fraction of the step."
-    problem, h = trail.problem, step.h
-    g, tree, args = problem.events[k], problem.layout.tree, problem.args
-    curve = [[1.0, *[0.0] * (len(step.held) - 2)], [c for c in step.held[1:]]]
+    tree, args, n = problem.layout.tree, problem.args, len(rows) - 1
+    curve = [[1.0, *[0.0] * (n - 1)], list(rows[1:])]
     value = lambda t, u: g(t, tree(u), *args) + 0.0 * t  # noqa: E731
-    first, rest = jet(value, (step.t, step.y), curve, normalised=True)
-    return np.array([np.reshape(c, ())[()] * h**j for j, c in enumerate([first, *rest])])
-
-# %% ../nbs/095_taylor_solver.ipynb #061d1ecb
-def _crossings(series: np.ndarray, before: float, after: float) -> list:
-    "Where in (0, 1] a polynomial passes through zero, and whether upwards; its values at both ends are given."
-    from scipy.optimize import brentq
-
-    value = lambda s: float(np.polynomial.polynomial.polyval(s, series))  # noqa: E731
-    turns = np.polynomial.polynomial.Polynomial(np.trim_zeros(series, "b")).deriv().roots()
-    turns = [z.real for z in turns if abs(z.imag) < 1e-6 and 1e-9 < z.real < 1 - 1e-9]
-    at = [0.0, *sorted(turns), 1.0]
-    heights = [before, *[value(s) for s in at[1:-1]], after]
-    found = []
-    for a, b, low, high in zip(at, at[1:], heights, heights[1:]):
-        if low < 0 <= high or low > 0 >= high:
-            ends = value(a), value(b)
-            safe = ends[0] * ends[1] < 0 and high != 0
-            s = float(brentq(value, a, b, xtol=1e-300, rtol=1e-15)) if safe else b
-            found.append((s, low < 0))
-    return found
+    first, rest = jet(value, (t, rows[0]), curve, normalised=True)
+    found, power = [np.reshape(first, ())[()]], 1.0
+    for c in rest:
+        power = power * h
+        found.append(np.reshape(c, ())[()] * power)
+    return np.stack(found)

@@ -24,10 +24,11 @@ import numpy as np
 
 from .control import cond
 from .core import LitadError
-from .jit import jit, paths_of
+from .jit import jit
 from .optimisers import Optimiser, moves
 from .reverse import grad, value_and_grad
 from .show import fmt, line, show, table
+from .specs import paths_of
 from .tree import flatten, leaf_type, unflatten
 
 # %% ../nbs/082_training.ipynb #34b8e4cf

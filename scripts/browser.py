@@ -20,6 +20,7 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync "
     "--remote-debugging-port=0 --remote-allow-origins=*"
 ).split()
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # no other host can be reached
 
 
 def find() -> str:
@@ -33,7 +34,12 @@ class Browser:
 
     def __init__(self, width: int = 1280, height: int = 900):
         self.profile = Path(tempfile.mkdtemp(prefix="litad-browser-"))
-        flags = [*FLAGS, f"--window-size={width},{height}", f"--user-data-dir={self.profile}"]
+        flags = [
+            *FLAGS,
+            ALONE,
+            f"--window-size={width},{height}",
+            f"--user-data-dir={self.profile}",
+        ]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([find(), *flags, "about:blank"], **quiet)
         self.events: list[dict] = []  # what the page has told, oldest first
@@ -97,6 +103,27 @@ class Browser:
         more = {"deviceScaleFactor": 1, "mobile": width < 600}
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, **more)
 
+    def press(self, key: str, code: int = 0) -> None:
+        "A key of the keyboard, down and up."
+        for kind in ("rawKeyDown", "keyUp"):
+            more = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+            self.send("Input.dispatchKeyEvent", type=kind, **more)
+
+    def write(self, text: str) -> None:
+        "Text typed where the focus is."
+        self.send("Input.insertText", text=text)
+
+    def click(self, selector: str) -> None:
+        "The mouse, in the middle of the first element of a selector."
+        middle = f"""(() => {{ const part = document.querySelector({json.dumps(selector)});
+            part.scrollIntoView({{block: 'center', behavior: 'instant'}});
+            const at = part.getBoundingClientRect();
+            return [at.x + at.width / 2, at.y + at.height / 2]; }})()"""
+        x, y = self.run(middle)
+        for kind in ("mousePressed", "mouseReleased"):
+            more = {"button": "left", "clickCount": 1}
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
     def picture(self, path: Path) -> Path:
         "The page as a PNG."
         answer = self.send("Page.captureScreenshot", format="png")
@@ -109,6 +136,23 @@ class Browser:
         "Every address that the page has asked for."
         sent = [e for e in self.events if e.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
+
+    @property
+    def errors(self) -> list[str]:
+        "What the page has complained about: exceptions, errors of the console, files not found."
+        found = []
+        for event in self.events:
+            told = event.get("params", {})
+            if event.get("method") == "Runtime.exceptionThrown":
+                details = told["exceptionDetails"]
+                found.append(details.get("exception", {}).get("description", details["text"]))
+            elif event.get("method") == "Runtime.consoleAPICalled" and told["type"] == "error":
+                found.append(
+                    " ".join(str(a.get("value", a.get("description"))) for a in told["args"])
+                )
+            elif event.get("method") == "Log.entryAdded" and told["entry"]["level"] == "error":
+                found.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+        return found
 
 
 def until(test: Any, seconds: float, what: str = "the browser") -> Any:

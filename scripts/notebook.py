@@ -71,8 +71,8 @@ def _portable(output: dict) -> None:
     elif output["output_type"] == "error":
         output["evalue"] = output["evalue"].replace(f"{ROOT}{os.sep}", "")
         output["traceback"] = [f"{output['ename']}: {output['evalue']}"]
-    elif len(output["data"]) > 1:
-        output["data"].pop("text/html", None)
+    elif len(output["data"]) > 1 and "<script" not in "".join(output["data"].get("text/html", "")):
+        output["data"].pop("text/html", None)  # the same table again; a page with buttons stays
 
 
 def formatted(notebook: NotebookNode) -> NotebookNode:
