@@ -384,6 +384,8 @@ def main() -> int:
     if options.write_readme:
         RESULTS.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
         write_readme(outcome)
+        command = [sys.executable, str(HERE.parent / "scripts" / "readme_table.py")]
+        subprocess.run(command, check=True)
     return 0
 
 

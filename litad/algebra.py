@@ -120,7 +120,7 @@ def _multiply(walk, a, b):
     if v is not None and _covers(b, a):
         return walk.emit(ops.negative, walk.emit(ops.multiply, a, v))
 
-
+# %% ../nbs/036_algebra.ipynb #a88e64ec
 def _times_number(walk, x, c):
     if c == 1:
         return x
@@ -230,7 +230,7 @@ def _power(walk, a, b):
         return walk.emit(ops.multiply, a, a)
     return _real_power(walk, a, n) if a.dtype.char in "fdg" else None
 
-
+# %% ../nbs/036_algebra.ipynb #683f65e5
 def _real_power(walk, a, n):
     if n in (3, 4):
         square = walk.emit(ops.multiply, a, a)
@@ -267,12 +267,12 @@ def _guard(walk, gone, c):
     mask = walk.number(gone)
     return c if mask is not None and not mask else None
 
-
+# %% ../nbs/036_algebra.ipynb #cd341aee
 @algebra(ops.is_guarded)
 def _is_guarded(walk, a):
     return True if walk.range(a).finite else None
 
-
+# %% ../nbs/036_algebra.ipynb #255d6721
 @algebra(UFUNCS[np.equal])
 def _equal(walk, a, b):
     u, c = _negated(walk, a), walk.number(b)
@@ -363,7 +363,7 @@ def _reshape(walk, x, *, shape):
         return walk.emit(shapes.reshape, *inner.inputs, shape=shape)
     return walk.number(x)
 
-
+# %% ../nbs/036_algebra.ipynb #6aa3ca3f
 @algebra(shapes.transpose)
 def _transpose(walk, x, *, axes):
     if axes == tuple(range(len(axes))):
@@ -380,7 +380,7 @@ def _transpose(walk, x, *, axes):
             return walk.emit(reductions.matmul, *turned)
     return walk.number(x)
 
-
+# %% ../nbs/036_algebra.ipynb #9aec7f6d
 @algebra(shapes.broadcast_to)
 def _broadcast_to(walk, x, *, shape):
     if type(x) is not Variable:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['f64', 'f32', 'i64', 'i32', 'bool_', 'ArrayType', 'ElementType', 'example_of', 'type_in', 'hints_of', 'traced_for',
-           'only_piece', 'abilities', 'signature_for', 'compile_aot', 'identifier', 'names_for', 'kernel_part']
+           'only_piece', 'abilities', 'signature_for', 'compile_aot', 'artefact_of', 'identifier', 'names_for',
+           'kernel_part']
 
 # %% ../nbs/075_aot.ipynb #09fc7c7a
 import inspect
@@ -19,6 +20,7 @@ from .arguments import check_function
 from litad.artefacts import (
     LONG,
     SHORT,
+    Artefact,
     Machine,
     Part,
     Shipped,
@@ -96,7 +98,7 @@ def example_of(
         else _of_hint(spec, sizes)
     )
 
-
+# %% ../nbs/075_aot.ipynb #8a986bb5
 def _array_of(spec: ArrayType, sizes: Mapping[str, int]) -> np.ndarray:
     shape = [sizes.get(n, n) if isinstance(n, str) else n for n in spec.shape]
     if spec.dtype not in SHORT or not all(
@@ -110,7 +112,7 @@ def _array_of(spec: ArrayType, sizes: Mapping[str, int]) -> np.ndarray:
         )
     return np.broadcast_to(np.zeros((), spec.dtype), tuple(map(int, shape)))
 
-
+# %% ../nbs/075_aot.ipynb #6beb3491
 def type_in(
     text: str,  # "f64[784, 10]", "f64", "float"
 ) -> Any:
@@ -156,7 +158,7 @@ def hints_of(
         )
     return [p.annotation for p in found if p.annotation is not p.empty]
 
-
+# %% ../nbs/075_aot.ipynb #ceac6bab
 def _of_hint(hint: Any, sizes: Mapping[str, int]) -> Any:
     "A value of the type that an annotation names."
     if hasattr(hint, "dim_str") and hasattr(hint, "dtypes"):
@@ -201,7 +203,7 @@ def traced_for(
     options = call.compiler.options
     return Specialisation(program, found.writes, pairs, options.fast_math, options.threads)
 
-
+# %% ../nbs/075_aot.ipynb #263533ef
 def only_piece(
     special: Specialisation,
     machine: Machine,
@@ -282,22 +284,29 @@ def compile_aot(
     piece = only_piece(special, machine, options.threads)
     signature, operands = signature_for(call, special, piece)
     symbol = identifier(name or getattr(f, "__name__", "f"))
-    parameters = names_for(f, len(args))
-    function = function_of(symbol, parameters, signature, operands)
-    kernel = kernel_part(piece, function, machine)
-    artefact = made(
-        symbol,
-        parameters,
-        str(special.program),
-        kernel,
-        signature,
-        operands,
-        machine,
-        f"{symbol}_kernel",
+    artefact = artefact_of(
+        symbol, names_for(f, len(args)), special, piece, machine, signature, operands
     )
-    artefact.header["fallible"] = piece.kernel.fallible
-    artefact.header["donated"] = [[k, j] for k, j in sorted(special.pairs.items())]
     return callable_of(Shipped(artefact, signature, operands))
+
+# %% ../nbs/075_aot.ipynb #7d7d41e6
+def artefact_of(
+    symbol: str,  # the function's name in C
+    parameters: list[str],
+    special: Specialisation,
+    piece: Piece,
+    machine: Machine,
+    signature: Signature,
+    operands: list,
+) -> Artefact:
+    "All that a file holds."
+    function = function_of(symbol, parameters, signature, operands)
+    kernel, name = kernel_part(piece, function, machine), f"{symbol}_kernel"
+    program = str(special.program)
+    found = made(symbol, parameters, program, kernel, signature, operands, machine, name)
+    found.header["fallible"] = piece.kernel.fallible
+    found.header["donated"] = [[k, j] for k, j in sorted(special.pairs.items())]
+    return found
 
 
 def identifier(

@@ -45,7 +45,7 @@ def boxable(leaf: Any) -> Any:
         return no_stranger(leaf)
     return np.complex128(leaf) if isinstance(leaf, complex) else np.float64(leaf)
 
-
+# %% ../nbs/016_arguments.ipynb #15bee239
 def floating(x: Any) -> Any:
     "A number given by hand, for a dual number or a tape: integers become floats, text is refused."
     if (
@@ -163,7 +163,7 @@ def select(
             raise no_variable(name, place, args[place])
     return Selection(args, places, not isinstance(argnums, (tuple, list)), leaves, treedef, active)
 
-
+# %% ../nbs/016_arguments.ipynb #777b7327
 def no_variable(name: str, place: int, arg: Any) -> LitadError:
     "The refusal of an argument that holds no floats."
     kind = plain(arg).dtype.kind if hasattr(plain(arg), "dtype") else ""
@@ -190,7 +190,7 @@ def give_back(
     trees = selection.regroup(leaves)
     return trees[0] if selection.alone else trees
 
-
+# %% ../nbs/016_arguments.ipynb #07346a8a
 def own(leaf: Any, g: Any, taken: set) -> Any:
     "A gradient as the caller's own value of the kind of its variable."
     if g.guest if isinstance(g, Box) else isinstance(leaf, Box) and leaf.guest:
@@ -217,7 +217,7 @@ def at_home(x: Any, leaf: Any) -> Any:
     floats = isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fc"
     return leaf.taken_in(x) if floats and isinstance(leaf, Box) and leaf.guest else x
 
-
+# %% ../nbs/016_arguments.ipynb #57ec8770
 def own_array(g: Any, taken: set) -> np.ndarray:
     "An array that shares no memory with those taken, and is added to them."
     g = np.asarray(g)
@@ -239,7 +239,7 @@ def own_results(selection: Selection, results: list, borrowed: list) -> list:
 
 _DOUBLE = (np.float64, np.complex128)
 
-
+# %% ../nbs/016_arguments.ipynb #66701967
 def like_variables(selection: Selection, value: Any) -> Any:
     "A result of a call whose variables were all Python's own numbers, as one of those."
     is_number = type(value) in _DOUBLE or (
@@ -344,7 +344,7 @@ def _mentions(f: Any, code: CodeType) -> Mentions:
     numbers = [n in names and n not in space for n in ("float", "int", "float64", "float32")]
     fills = any(numbers) or any([_of_math(space.get(n)) for n in names])
     fills = fills or not _WALKERS.isdisjoint(names)
-    fills = fills or (_stores(code) and not _MAKERS.isdisjoint(names))
+    fills = fills or _stores(code, _STORE) or (_stores(code) and not _MAKERS.isdisjoint(names))
     lines = dis.get_instructions(code) if _STORE_GLOBAL in code.co_code[::2] else ()
     stored = tuple([i.argval for i in lines if i.opname == "STORE_GLOBAL"])
     return Mentions(fills, tuple(sorted(names & space.keys())), stored, {})
@@ -358,7 +358,7 @@ _MAKERS = set(
 )
 _WALKERS = {"array", "nditer", "ndenumerate"}  # of boxes NumPy makes arrays of objects
 
-
+# %% ../nbs/016_arguments.ipynb #f2e689c9
 def fills_arrays(
     f: Any,  # a function
     seen: list,  # functions that were looked at
@@ -383,7 +383,7 @@ def fills_arrays(
         found.answers[key] = answer
     return answer
 
-
+# %% ../nbs/016_arguments.ipynb #52fdcc8e
 def with_globals(name: str, f: Any, names: tuple, g: Callable, args: list, kwargs: dict) -> Any:
     "Call a function that assigns globals; refused if it leaves a box in one."
     space = f.__globals__
@@ -403,16 +403,19 @@ def with_globals(name: str, f: Any, names: tuple, g: Callable, args: list, kwarg
                 line=f"{f.__code__.co_filename.rsplit('/', 1)[-1]}:{f.__code__.co_firstlineno}",
             )
 
-
+# %% ../nbs/016_arguments.ipynb #961264f4
 def _mentioned(code: CodeType) -> set:
     inner = [c for c in code.co_consts if isinstance(c, CodeType)]
     return set(code.co_names).union(*map(_mentioned, inner))
 
 
-def _stores(code: CodeType) -> bool:
+def _stores(code: CodeType, only: int | None = None) -> bool:
+    "Whether there are stores, or, if no kind is asked for, other ways to write into an array."
     inner = [c for c in code.co_consts if isinstance(c, CodeType)]
     steps = list(zip(code.co_code[::2], code.co_code[1::2]))
-    into = any([op == _STORE or (op == _BINARY and how >= _IN_PLACE) for op, how in steps])
+    if only is not None:
+        return only in code.co_code[::2] or any([_stores(c, only) for c in inner])
+    into = any([op == _BINARY and how >= _IN_PLACE for op, how in steps])
     out = any([isinstance(c, tuple) and "out" in c for c in code.co_consts])
     return into or out or "at" in code.co_names or any(map(_stores, inner))
 
@@ -428,7 +431,7 @@ def content(cell: Any, empty: Any = None) -> Any:
     except ValueError:
         return empty
 
-# %% ../nbs/016_arguments.ipynb #f2e689c9
+# %% ../nbs/016_arguments.ipynb #59cbb506
 def call(
     name: str,  # of the transformation, for messages
     f: Callable,  # the user's function
@@ -448,7 +451,7 @@ def call(
             raise
         raise rephrased from error
 
-
+# %% ../nbs/016_arguments.ipynb #76fda964
 def in_other_words(name: str, error: Exception) -> LitadError | None:
     "What NumPy meant, if it was a box that it stumbled over."
     if isinstance(error.__cause__, LitadError):
@@ -487,7 +490,7 @@ def _met_objects(error: Exception) -> bool:
     arrays = [x for x in values if isinstance(x, np.ndarray)]
     return "not supported" in str(error) and any([x.dtype.kind == "O" for x in arrays])
 
-
+# %% ../nbs/016_arguments.ipynb #64d020ad
 def check_function(name: str, f: Any) -> None:
     "Refuse grad(f(x)) for grad(f)(x)."
     if not callable(f):
@@ -527,7 +530,7 @@ def check_outputs(
             )
     return leaves, treedef
 
-
+# %% ../nbs/016_arguments.ipynb #7599a762
 def no_path(name: str, which: str) -> LitadError:
     "The refusal of a derivative along a path that does not exist."
     return LitadError(
@@ -553,7 +556,7 @@ def unbox(tree: Any, level: int, copied: bool = False) -> Any:
             leaves[k] = leaf.array if isinstance(leaf, Box) and leaf.guest else leaf
     return unflatten(treedef, leaves)
 
-
+# %% ../nbs/016_arguments.ipynb #d5c7eeb9
 def with_aux(name: str, out: Any) -> tuple[Any, Any]:
     "The result and what rides along."
     if type(out) is not tuple or len(out) != 2:

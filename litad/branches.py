@@ -47,11 +47,12 @@ def branch(
     test: Any,  # a traced truth value
     functions: list,
     frame: Frame,
+    sure: bool = False,  # whether a name that one side assigns is read where that side was run only
 ) -> Any:  # what they return, if both return something
     "Write both sides of a branch, and go on with what they have in common."
     made = written(frame, frame.entries(), lambda e: [_side(f, frame, e, test) for f in functions])
     out, maybe, result = joined(test, made)
-    frame.finish(out, maybe)
+    frame.finish(out, set() if sure else maybe)
     note("a branch")
     return result
 
@@ -217,25 +218,27 @@ def _read_only(programs: list, operands: list) -> tuple:
 
 # %% ../nbs/048c_branches.ipynb #6aac81c1
 @for_source
-def choose(test: Any, a: Callable, b: Callable) -> Any:
-    "a() if test else b()."
+def choose(test: Any, a: Callable, b: Callable, names: tuple = ()) -> Any:
+    "a() if test else b(), where they may assign names by :=."
     if not unknown(test):
         return a() if test else b()
-    return branch(test, [a, b], Frame([a, b], ()))
+    return branch(test, [a, b], Frame([a, b], names), sure=True)
 
 
 @for_source
-def and_(a: Any, b: Callable) -> Any:
+def and_(a: Any, b: Callable, names: tuple = ()) -> Any:
     if not unknown(a):
         return a and b()
-    return choose(truth(a), lambda: truth(b()), lambda: False)
+    sides = [lambda: truth(b()), lambda: False]
+    return branch(truth(a), sides, Frame([b], names), sure=True)
 
 
 @for_source
-def or_(a: Any, b: Callable) -> Any:
+def or_(a: Any, b: Callable, names: tuple = ()) -> Any:
     if not unknown(a):
         return a or b()
-    return choose(truth(a), lambda: True, lambda: truth(b()))
+    sides = [lambda: True, lambda: truth(b())]
+    return branch(truth(a), sides, Frame([b], names), sure=True)
 
 
 @for_source

@@ -39,7 +39,7 @@ def put_copy(x: Any, v: Any, index: Any) -> Any:
     y[index] = v
     return y
 
-
+# %% ../nbs/015_buffers.ipynb #42f61d75
 def stored_last(index: Any, shape: tuple, like: Any) -> Any:
     "For each stored value, whether it is still there when all are stored."
     number = np.arange(np.size(like)).reshape(np.shape(like))
@@ -158,7 +158,7 @@ class View(Handle):
     def become(self, new: Any) -> None:
         write_through(self.base, self.primitive, self.parameters, new)
 
-
+# %% ../nbs/015_buffers.ipynb #7fe04818
 def write_through(base: Box, primitive: Primitive, parameters: dict, new: Any) -> None:
     "Give the base of a view the view's new value: a rearrangement's transpose is its inverse."
     if not isinstance(primitive, Primitive):  # a place that a program computes
@@ -167,7 +167,12 @@ def write_through(base: Box, primitive: Primitive, parameters: dict, new: Any) -
         base.store(parameters["index"], new)
     else:
         shape = (np.shape(base),) * len(primitive.pull_needs[0])
+        before = written_by(base)
+        turned = before is not None and before.is_turned()
         base.become(primitive.pull[0](new, *shape, **parameters))
+        after = written_by(base)
+        if after is not None and not turned:  # there and back again
+            after.is_turned(now=False)
 
 
 def shares_memory(view: Any, base: Any) -> bool:
@@ -195,7 +200,7 @@ def is_view(index: Any, ndim: int) -> bool:
     numbers = sum(isinstance(p, (int, np.integer)) and not isinstance(p, bool) for p in parts)
     return numbers < ndim or any(p is None or p is Ellipsis for p in parts)
 
-
+# %% ../nbs/015_buffers.ipynb #608fa6b1
 def _handle_getitem(self: Handle, index: Any) -> Any:
     index = canonical_index(index)
     if type(index) is Moving:
@@ -238,7 +243,7 @@ def _setitem(self: Box, index: Any, v: Any) -> None:
         return self.become(index.stored(self, v))
     self.store(index, v)
 
-
+# %% ../nbs/015_buffers.ipynb #751bfd7f
 def _is_moving(x: Box) -> bool:
     "Whether a box carries a derivative, and is not merely traced."
     return not isinstance(x.value, Unknown) and getattr(type(x), "smooth", True)
@@ -269,7 +274,7 @@ def _in_place(operator_name: str):
 
     return inplace
 
-
+# %% ../nbs/015_buffers.ipynb #e09c9e66
 def stands(x: Box) -> bool:
     "Whether a box without axes stands for an array, which is written into, and not for a number."
     return isinstance(plain(x), np.ndarray) or getattr(x, "stands", False)
@@ -294,7 +299,7 @@ def linked_getitem(self: Box, index: Any) -> Any:
         link(y, self, getitem, {"index": index})
     return y
 
-
+# %% ../nbs/015_buffers.ipynb #73180f5f
 def link(view: Box, base: Box, primitive: Primitive, parameters: dict) -> None:
     "Remember that a box is a view of another, made by a primitive."
     view.origin = (base, primitive, parameters)
@@ -318,7 +323,7 @@ def _seen(self: Box, index: Any) -> Any:
 
 Box.seen = _seen
 
-
+# %% ../nbs/015_buffers.ipynb #63d59d62
 def tell_others(changed: Box) -> None:
     "After a box has changed: write it through to what it is a view of, and refresh its own views."
     origin = getattr_or_none(changed, "origin")
@@ -343,7 +348,7 @@ def refresh_views(base: Box) -> None:
             view.adopt(take(base.alias(), **parameters))
             refresh_views(view)
 
-
+# %% ../nbs/015_buffers.ipynb #495656f6
 def getattr_or_none(box: Box, slot: str) -> Any:
     try:
         return object.__getattribute__(box, slot)
@@ -420,7 +425,7 @@ def _copyto(dst, src, casting="same_kind", where=True):
 
 FUNCTIONS[np.copyto] = _copyto
 
-
+# %% ../nbs/015_buffers.ipynb #b0fdad05
 def _add_at(a, indices, b):
     if not isinstance(a, Box):
         raise into_plain("np.add.at", a)
@@ -434,6 +439,7 @@ def _add_at(a, indices, b):
 
 
 METHODS[np.add, "at"] = _add_at
+METHODS[np.subtract, "at"] = lambda a, indices, b: _add_at(a, indices, np.negative(b))
 
 # %% ../nbs/015_buffers.ipynb #5f782c3f
 class Flat:
@@ -476,7 +482,7 @@ def writer(store: Callable) -> Callable:
 
     return door
 
-
+# %% ../nbs/015_buffers.ipynb #c1b0ff26
 def _fill_diagonal(a, val, wrap=False):
     if np.ndim(a) < 2 or (np.ndim(a) > 2 and len(set(np.shape(a))) > 1):
         raise ValueError("array must be at least 2-d, and of equal lengths beyond that")
@@ -497,7 +503,7 @@ def _put_along_axis(arr, indices, values, axis=-1):
     places = np.take_along_axis(places, np.asarray(indices), axis)
     arr[np.unravel_index(places, arr.shape)] = values
 
-# %% ../nbs/015_buffers.ipynb #c1b0ff26
+# %% ../nbs/015_buffers.ipynb #0028e275
 def _place(arr, mask, vals):
     arr.flat[np.flatnonzero(mask)] = vals
 
@@ -510,7 +516,7 @@ def _putmask(a, mask, values):
 for _store in (_fill_diagonal, _put, _put_along_axis, _place, _putmask):
     FUNCTIONS[getattr(np, _store.__name__[1:])] = writer(_store)
 
-
+# %% ../nbs/015_buffers.ipynb #aa2e740c
 def _sort(self: Box, axis: int = -1, kind: str | None = None, order: None = None) -> None:
     self[...] = np.sort(self, axis, kind, order)
 
@@ -548,7 +554,7 @@ for _function in (np.zeros, np.ones, np.empty, np.eye, np.identity):
         _function(*args, **kwargs)
     )
 
-
+# %% ../nbs/015_buffers.ipynb #e6ae2558
 FUNCTIONS[np.copy] = lambda a, order="K", subok=False: a.alias()
 in_order = linear(
     lambda x: np.array(x, order="C"), lambda t: t, name="copy", lanes=lambda x: np.array(x)

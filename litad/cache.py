@@ -9,7 +9,6 @@ __all__ = ['OWN', 'BUILT_IN', 'LIMIT', 'LEFTOVER', 'VARIABLE', 'SIZE_VARIABLE', 
 
 # %% ../nbs/072_cache.ipynb #df751bbc
 import functools
-import hashlib
 import os
 import stat
 import sys
@@ -77,9 +76,7 @@ class Written:
         if kind is slice:
             return f"slice{self.text((x.start, x.stop, x.step))}"
         if isinstance(x, (np.ndarray, np.generic)) and not x.dtype.hasobject:
-            return (
-                f"{x.dtype.str}{x.shape}{hashlib.sha256(np.ascontiguousarray(x).data).hexdigest()}"
-            )
+            return f"{x.dtype.str}{x.shape}{digest(np.ascontiguousarray(x).data)}"
         if isinstance(x, np.dtype):
             return repr(x)
         if isinstance(x, type) and x.__module__ in ("numpy", "builtins"):
@@ -89,12 +86,13 @@ class Written:
     def typed(self, x: Variable) -> str:
         return f"{x.dtype.str}{x.shape}{'w' * x.weak}"
 
-    def named(self, x: Variable) -> str:
-        "A new name for a variable, with its type."
-        self.names[x] = f"v{len(self.names)}"
-        return f"{self.names[x]}:{self.typed(x)}"
-
 # %% ../nbs/072_cache.ipynb #e500fa96
+def _named(self: Written, x: Variable) -> str:
+    "A new name for a variable, with its type."
+    self.names[x] = f"v{len(self.names)}"
+    return f"{self.names[x]}:{self.typed(x)}"
+
+
 def _program(self: Written, program: Program) -> str:
     "All of a program."
     lines = [" ".join([self.named(x) for x in program.inputs])]
@@ -121,7 +119,7 @@ def _operation(self: Written, operation: Any) -> str:
     return f"{kind.__name__}{self.text(rest)}[{regions}]"
 
 
-Written.program, Written.operation = _program, _operation
+Written.named, Written.program, Written.operation = _named, _program, _operation
 
 # %% ../nbs/072_cache.ipynb #f6f4047d
 OWN = ("litad", "numpy", "scipy", "_operator")
@@ -144,7 +142,7 @@ def _primitive(self: Written, primitive: Primitive) -> str:
 
 Written.primitive = _primitive
 
-
+# %% ../nbs/072_cache.ipynb #477b4755
 @functools.lru_cache(4096)
 def function_name(
     f: Any,
@@ -239,12 +237,16 @@ class Folder:
             return self.complain(error)
         return found
 
-    def complain(self, error: Exception) -> None:
-        "Say once that something is wrong; compiling goes on without."
-        if not self.warned:
-            self.warned = True
-            text = str(error).replace("\n", ";")
-            warnings.warn(f"litad's cache in {self.path}: {text}", RuntimeWarning, stacklevel=2)
+# %% ../nbs/072_cache.ipynb #90d252a8
+def _complain(self: Folder, error: Exception) -> None:
+    "Say once that something is wrong; compiling goes on without."
+    if not self.warned:
+        self.warned = True
+        text = str(error).replace("\n", ";")
+        warnings.warn(f"litad's cache in {self.path}: {text}", RuntimeWarning, stacklevel=2)
+
+
+Folder.complain = _complain
 
 # %% ../nbs/072_cache.ipynb #7a355b70
 def check_folder(path: Path) -> None:
@@ -346,7 +348,7 @@ class StoredKernel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.piece.whole.kernel, name)
 
-
+# %% ../nbs/072_cache.ipynb #6f08d0fd
 class StoredPiece(Piece):
     """A kernel's object code from a file."""
 
@@ -456,19 +458,8 @@ def keep(special: Specialisation) -> None:
     if signature is not None and fast_calls():
         parts["entry"] = Part(*emit(entry_text(signature), 0, 0))
     known = [next((j for j, x in enumerate(held) if _same(x, c)), None) for c in piece.constants]
-    header = {
-        "types": types_of(special.core),
+    header = _header(special, piece, known) | {
         "signature": repr(signature),
-        "scratch bytes": piece.kernel.arena,
-        "fallible": piece.kernel.fallible,
-        "long": special.long,
-        "donated": [[k, j] for k, j in piece.donated.items()],
-        "written": sorted(piece.written),
-        "from": known,
-        "constants": [
-            leaf_text(Array(c.dtype.name, c.shape if j is None else (0,)))
-            for c, j in zip(piece.constants, known)
-        ],
         "code": {k: {"calls": p.calls, "defines": p.defines, "text": ""} for k, p in parts.items()},
     }
     sections = {
@@ -477,6 +468,24 @@ def keep(special: Specialisation) -> None:
     }
     sections["program"] = str(special.program).encode()
     folder.put(key, Artefact(header, sections | {k: p.code for k, p in parts.items()}))
+
+# %% ../nbs/072_cache.ipynb #b6dd12ff
+def _header(special: Specialisation, piece: Piece, known: list) -> dict:
+    "What a stored piece is asked for without its text."
+    texts = [
+        leaf_text(Array(c.dtype.name, c.shape if j is None else (0,)))
+        for c, j in zip(piece.constants, known)
+    ]
+    return {
+        "types": types_of(special.core),
+        "scratch bytes": piece.kernel.arena,
+        "fallible": piece.kernel.fallible,
+        "long": special.long,
+        "donated": [[k, j] for k, j in piece.donated.items()],
+        "written": sorted(piece.written),
+        "from": known,
+        "constants": texts,
+    }
 
 
 def _same(x: Any, y: np.ndarray) -> bool:

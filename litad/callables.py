@@ -58,17 +58,24 @@ class Writer:
     def at(self, base: str, offset: int) -> str:
         return self.set(f"getelementptr i8, ptr {base}, i64 {offset}") if offset else base
 
-    def load(self, kind: str, base: str, offset: int = 0) -> str:
-        return self.set(f"load {kind}, ptr {self.at(base, offset)}")
+# %% ../nbs/057_callables.ipynb #b60add96
+def _load(self: Writer, kind: str, base: str, offset: int = 0) -> str:
+    return self.set(f"load {kind}, ptr {self.at(base, offset)}")
 
-    def store(self, kind: str, value: str, base: str, offset: int = 0) -> None:
-        self.do(f"store {kind} {value}, ptr {self.at(base, offset)}")
 
-    def is_(self, kind: str, a: str, b: Any) -> str:
-        return self.set(f"icmp eq {kind} {a}, {b}")
+def _store(self: Writer, kind: str, value: str, base: str, offset: int = 0) -> None:
+    self.do(f"store {kind} {value}, ptr {self.at(base, offset)}")
 
-    def there(self, pointer: str) -> str:
-        return self.set(f"icmp ne ptr {pointer}, null")
+
+def _is(self: Writer, kind: str, a: str, b: Any) -> str:
+    return self.set(f"icmp eq {kind} {a}, {b}")
+
+
+def _there(self: Writer, pointer: str) -> str:
+    return self.set(f"icmp ne ptr {pointer}, null")
+
+
+Writer.load, Writer.store, Writer.is_, Writer.there = _load, _store, _is, _there
 
 # %% ../nbs/057_callables.ipynb #cc221ef4
 def _require(self: Writer, condition: str, otherwise: str = "miss") -> None:
@@ -142,7 +149,7 @@ def place(field: str) -> int:
     "The offset of a field in a callable object."
     return object.__basicsize__ + 8 * FIELDS.index(field)
 
-
+# %% ../nbs/057_callables.ipynb #e8f6db02
 def dispatch_text() -> str:
     "The functions that a call starts with, and the one where it ends when no entry fits."
     return f"""
@@ -209,7 +216,7 @@ def collection_text(layout: Layout) -> str:
         clear.do(f"call void @Py_DecRef(ptr {thing})")
     return _collection(write.lines, clear.lines, layout)
 
-
+# %% ../nbs/057_callables.ipynb #4fd47b55
 def _collection(traverse: list[str], clear: list[str], layout: Layout) -> str:
     return f"""
 declare void @PyObject_GC_UnTrack(ptr)
@@ -310,7 +317,7 @@ def array_text(layout: Layout) -> str:
     head = "define i1 @array(ptr %thing, ptr %dtype, ptr %wanted, ptr %place) {\n"
     return LENGTHS + head + "\n".join(write.lines) + "\n}\n"
 
-
+# %% ../nbs/057_callables.ipynb #b959a6d3
 LENGTHS = """
 define internal i1 @lengths(ptr %shape, ptr %wanted, i32 %count) alwaysinline {
   br label %loop
@@ -513,7 +520,7 @@ def _members() -> Any:
     ]
     return (_Member * 6)(*members)
 
-
+# %% ../nbs/057_callables.ipynb #238a62f8
 @functools.cache
 def compiled_type() -> type:
     "The class of callable objects."
@@ -540,7 +547,7 @@ def compiled_type() -> type:
     _incref(kind)
     return _behave(kind)
 
-
+# %% ../nbs/057_callables.ipynb #22f26015
 def _behave(kind: type) -> type:
     "Behave as functions do where they are shown, copied and pickled."
     kind.__repr__ = lambda self: f"<compiled {getattr(self, '__qualname__', 'function')}>"

@@ -21,9 +21,9 @@ import numpy as np
 import litad.spans as spans
 from .arguments import reading
 from .buffers import Buffer, Handle
-from .core import LitadError, user_path
+from .core import Box, LitadError, user_path
 from .frames import leaves_of, root_of
-from .program import NeedsNumber
+from .program import NeedsNumber, Tracer
 from .source import NoSource, source_of
 from .spans import is_traced_number
 from .subscripts import Unstaged, for_source, fresh, here, runtime, unknown
@@ -68,10 +68,11 @@ def _as_it_is(f: Any, args: tuple, kwargs: dict) -> Any:
     "A call of a library's function."
     home = getattr(f, "__module__", None) or ""
     known = isinstance(f, type) or home.startswith(("numpy", "litad"))
+    known = known or isinstance(getattr(f, "__self__", None), np.ufunc)
     try:
         return f(*args, **kwargs) if known else unread(f, args, kwargs)
     except TypeError as error:
-        if not isinstance(error, LitadError):
+        if not isinstance(error, (NeedsNumber, Unstaged)):
             ask_for_numbers(args, kwargs)
         raise
 
@@ -87,7 +88,7 @@ def ask_for_numbers(args: tuple, kwargs: dict) -> None:
 def call_making(f: Any, *args: Any, **kwargs: Any) -> Any:
     "f(*args, **kwargs) in a function that stores into arrays: a fresh array is a buffer."
     y = call(f, *args, **kwargs)
-    return fresh(y) if type(y) is np.ndarray and y.ndim and _makes(f) else y
+    return fresh(y) if type(y) in (np.ndarray, Tracer) and y.ndim and _makes(f) else y
 
 
 def _makes(f: Any) -> bool:
@@ -97,7 +98,11 @@ def _makes(f: Any) -> bool:
             return True
     except TypeError:
         return False
-    return isinstance(getattr(f, "__self__", None), np.ndarray) and f.__name__ in ("copy", "astype")
+    own = getattr(f, "__self__", None)
+    if isinstance(own, Box):
+        kind = type(own)
+        return getattr(f, "__func__", None) in (kind.copy, kind.astype, kind.flatten)
+    return isinstance(own, np.ndarray) and f.__name__ in ("copy", "astype", "flatten")
 
 
 MAKERS = {
@@ -110,7 +115,7 @@ def called(f: Any, args: tuple, kwargs: dict) -> Any:
     "A call of a function or a method of the user's."
     own = f.__func__ if type(f) is MethodType else f
     g = here.convert(own)
-    if g is own:
+    if g is own and RUNTIME not in own.__code__.co_freevars:
         return unread(f, args, kwargs)
     if type(f) is MethodType:
         g = MethodType(g, f.__self__)
@@ -144,12 +149,15 @@ def unread(f: Any, args: tuple, kwargs: dict) -> Any:
         args, kwargs = tree_map(_without_buffer, (args, kwargs))
     try:
         return f(*args, **kwargs)
-    except NeedsNumber as error:
+    except TypeError as error:
+        error = error.__cause__ if isinstance(error.__cause__, NeedsNumber) else error
+        if not isinstance(error, NeedsNumber):
+            raise
         why = here.left.get(getattr(f, "__name__", ""))
         if why is None or "unread" in str(error):
-            raise
+            raise error from None
         error.args = (f"{error}\n  unread:  {f.__name__} runs as it is: {why}; {_remedy(why)}",)
-        raise
+        raise error from None
 
 
 def _remedy(why: str) -> str:

@@ -47,7 +47,7 @@ def user_path(path: str) -> bool:
     "Whether code in a file is the user's own, and no library's."
     return not path.startswith((*_LIBRARIES, _STANDARD)) and "site-packages" not in path
 
-
+# %% ../nbs/002_core.ipynb #258d2521
 def failing_line(error: BaseException) -> str:
     "The innermost line of the user's program in the traceback of an exception."
     trace, found = error.__traceback__, "unknown"
@@ -248,7 +248,7 @@ def as_operand(x: Any) -> Any:
         return stack_boxes(x)
     return no_stranger(x)
 
-
+# %% ../nbs/002_core.ipynb #678e7ae6
 def no_stranger(x: Any) -> Any:
     "A value, in a box if it is an array of another library, refused if it has arithmetic of its own."
     if type(x) in _PLAIN:
@@ -408,7 +408,7 @@ def remedy_in_scipy() -> str:
         frame = frame.f_back
     return REMEDIES.get(best, "")
 
-
+# %% ../nbs/002_core.ipynb #e5b499d9
 def _array(self):
     remedy = remedy_in_scipy()
     if not remedy and self.ndim == 0:
@@ -427,7 +427,7 @@ def _no_array(self, remedy=""):
         or "np.stack([...]), or out = np.zeros(n, like=x) to store boxes in; x is an array already",
     ).__get__(self)
 
-
+# %% ../nbs/002_core.ipynb #821d0cea
 MANY = 1 << 14
 
 
@@ -447,7 +447,7 @@ def _fill_elements(self, array: np.ndarray) -> None:
     for index in np.ndindex(array.shape):
         array[index] = self[index]
 
-
+# %% ../nbs/002_core.ipynb #aef10600
 def _length(self) -> int:
     if self.ndim == 0:
         raise TypeError("len() of unsized object")
@@ -470,6 +470,8 @@ Box.__len__, Box.__iter__ = _length, _iterate
 Box.__contains__ = lambda self, v: bool((self == v).any())
 Box.__bool__ = lambda self: bool(self.value)
 Box.__hash__ = object.__hash__
+
+# %% ../nbs/002_core.ipynb #4e8db798
 Box.device = "cpu"
 Box.to_device = lambda self, device, stream=None: self
 Box.__array_namespace__ = lambda self, *, api_version=None: importlib.import_module(
@@ -516,7 +518,7 @@ def name_of(function: Callable) -> str:
         return f"scipy.special.{name}"
     return f"the ufunc {name}" if isinstance(function, np.ufunc) else name
 
-
+# %% ../nbs/002_core.ipynb #313e14ce
 def no_rule(function: Callable, method: str = "", operands: tuple = ()) -> LitadError:
     "The refusal of a NumPy function that litad cannot differentiate."
     name = name_of(function) + (f".{method}" if method else "")
@@ -645,7 +647,7 @@ def scale(
             c = np.where(np.logical_or(ended, closed), 0.0, c)
     return c
 
-
+# %% ../nbs/002_core.ipynb #986199b6
 #: What a program does with a product whose tangent may be zero while its slope is infinite: `ops` says it.
 GUARD: list = []
 
@@ -668,7 +670,7 @@ def zeros_of(x: Any) -> Any:
     "Plain zeros of the shape and dtype of an array or a box."
     return np.zeros(x.shape, x.dtype)[()]
 
-
+# %% ../nbs/002_core.ipynb #9d94d260
 def vanishes(t: Any) -> Any:
     "Where a tangent or cotangent is zero together with all that its boxes carry."
     return t.vanishes() if isinstance(t, Box) else np.equal(t, 0)
@@ -705,7 +707,7 @@ def unbroadcast(
             t = t.reshape(shape)
     return t if t.dtype == dtype else cast(t, dtype)
 
-
+# %% ../nbs/002_core.ipynb #9bfc0696
 def spread(
     t: Any,  # an array, a number or a box
     shape: tuple,  # that it can be broadcast to

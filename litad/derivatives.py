@@ -58,7 +58,7 @@ def rows_as_lanes(values: list, rows: np.ndarray) -> tuple[list, int]:
         first += size
     return tangents, level
 
-
+# %% ../nbs/023_derivatives.ipynb #bed9689d
 def lanes_of(t: Any, level: int, count: int, like: Any) -> Any:
     "The stack inside a result of lanes; one that is the same for all lanes is repeated."
     if t is None:
@@ -110,7 +110,7 @@ def columns(
         treedef,
     )
 
-
+# %% ../nbs/023_derivatives.ipynb #4bdba806
 def chunk_in_a_program(values: list, chunk: int) -> int:
     "More lanes where a program is being written: they cost no Python there, and share its lines."
     traced = any([isinstance(plain(v), Unknown) for v in values])
@@ -200,7 +200,7 @@ def gradient(
 
     return forward_gradient
 
-
+# %% ../nbs/023_derivatives.ipynb #b5b47a24
 def check_motion(name: str, f: Callable, selection: Selection, kwargs: dict, stacks: list) -> None:
     "Refuse an argument that moves nothing: its columns are zero, and a pass along it alone meets no path."
     if selection.allow_unused or len(selection.places) == 1:
@@ -225,7 +225,7 @@ def check_motion(name: str, f: Callable, selection: Selection, kwargs: dict, sta
         if all(t is None for t in push_forward(name, f, selection, tangents, kwargs)[1]):
             raise no_path(name, f"argument {selection.places[owner]}")
 
-
+# %% ../nbs/023_derivatives.ipynb #d87f69b5
 def cut_up(stack: Any, selection: Selection, axis: int) -> list:
     "Cut an axis of directions into the variables' own, each in its shape."
     parts, start = [], 0
@@ -252,7 +252,7 @@ def blocks(values: list, parts: list, treedef: tuple, selection: Selection) -> A
         rows.append(inner[0] if selection.alone else inner)
     return unflatten(treedef, rows)
 
-
+# %% ../nbs/023_derivatives.ipynb #e9942d4f
 def own_block(block: Any, variable: Any, value: Any) -> Any:
     "A block in the precision of its variable and in memory of its own; a single number as a number."
     dtype = variable.dtype

@@ -100,7 +100,7 @@ def optimise(module: Any, machine: Any, effort: int = 2) -> None:
     if loans < LOANS:
         idle.append((builder, loans + 1))
 
-
+# %% ../nbs/055_engine.ipynb #86515f3e
 LOANS = 32  # of one pass builder
 _idle: dict = {}  # pass builders with the number of their loans, by machine and effort
 
@@ -134,7 +134,7 @@ def finish(module: Any, builder: Any) -> None:
     finally:
         dispose(late)
 
-
+# %% ../nbs/055_engine.ipynb #68a0df60
 class Module:
     """A text read and optimised, for as long as a with block lasts."""
 
@@ -200,7 +200,7 @@ def blas(name: str) -> int | None:
     found = _matrix_products().__pyx_capi__.get(name.removesuffix("_"))
     return None if found is None else capsule(found)
 
-
+# %% ../nbs/055_engine.ipynb #c5538932
 def _matrix_products() -> Any:
     "SciPy's module of pointers to BLAS."
     if "scipy.linalg" not in sys.modules:
@@ -320,7 +320,7 @@ def _unload(tracker: Any, used: Linker) -> None:
         tracker.close()
         used.release()
 
-
+# %% ../nbs/055_engine.ipynb #9380a919
 class Code:
     """Machine code in memory, for as long as this object lives."""
 
@@ -353,18 +353,23 @@ class Code:
         self._unload = weakref.finalize(self, _unload, tracker, used)
         self._unload.atexit = False
 
-    def keep(self) -> Any:
-        "Never free this code, not even when the process ends."
-        _, _, resources, _ = self._unload.detach() or (None, None, (), None)
-        for tracker in resources[:1]:
-            tracker.detach()
-        return self
+# %% ../nbs/055_engine.ipynb #d0ceb976
+def _keep(self: Code) -> Code:
+    "Never free this code, not even when the process ends."
+    _, _, resources, _ = self._unload.detach() or (None, None, (), None)
+    for tracker in resources[:1]:
+        tracker.detach()
+    return self
 
-    def function(self, name: str, result: Any, *arguments: Any) -> Callable:
-        "A function of the code for ctypes, which keeps the code alive."
-        call = ctypes.CFUNCTYPE(result, *arguments)(self.addresses[name])
-        call.code = self
-        return call
+
+def _function(self: Code, name: str, result: Any, *arguments: Any) -> Callable:
+    "A function of the code for ctypes, which keeps the code alive."
+    call = ctypes.CFUNCTYPE(result, *arguments)(self.addresses[name])
+    call.code = self
+    return call
+
+
+Code.keep, Code.function = _keep, _function
 
 # %% ../nbs/055_engine.ipynb #5f87d5b0
 def improved(text: str, level: int = 2, effort: int = 2) -> str:

@@ -310,8 +310,9 @@ class Maker(Reader):
         "A container has taken over what was ours."
         self.store("ptr", "null", self.owned, 8 * number)
 
-
+# %% ../nbs/058_entry.ipynb #da5ed17d
 def _nodes(tree: Any) -> int:
+    "The objects that a tree is made of."
     own = 1 + getattr(tree, "copied", False)
     return own + sum(_nodes(item) for item in getattr(tree, "items", ()))
 
@@ -503,7 +504,7 @@ def call_kernel(self: Maker, kernel: str) -> None:
     self.require(self.is_("i32", status, 0), "failed")
     self._copy_back()
 
-
+# %% ../nbs/058_entry.ipynb #7e8fe022
 @method_of(Maker)
 def _copy_back(self: Maker) -> None:
     "Move what was computed apart into the arrays that it is for."
@@ -625,7 +626,7 @@ def pointers(count: int) -> type:
     "The class of arrays of so many pointers, made once: ctypes makes a new one for each mention."
     return ctypes.c_void_p * count
 
-
+# %% ../nbs/058_entry.ipynb #bf9428a7
 class Record:
     """Machine code with the objects it refers to, ready to be installed in one callable object."""
 

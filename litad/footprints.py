@@ -107,7 +107,7 @@ def rearranged(primitive, k, values, moving, y, parameters) -> Any:
     shape = np.shape(values[k])
     return gather(primitive.impl(numbered(shape), **parameters), math.prod(shape))
 
-
+# %% ../nbs/027_footprints.ipynb #7e52c500
 def joined(primitive, k, values, moving, y, parameters) -> Any:
     "Operands side by side: number those of one, and leave out the rest."
     parts = [
@@ -134,7 +134,7 @@ def stored(primitive, k, values, moving, y, parameters) -> Any:
         places, np.broadcast_to(numbered(shape), np.shape(places)), (np.size(y), math.prod(shape))
     )
 
-# %% ../nbs/027_footprints.ipynb #7e52c500
+# %% ../nbs/027_footprints.ipynb #da04432e
 def along_axes(primitive, k, values, moving, y, parameters) -> Any:
     "A function of the lines along some axes: an element reads the whole of its line."
     shape, axis = np.shape(values[k]), parameters["axis"]
@@ -154,7 +154,7 @@ def along_axes(primitive, k, values, moving, y, parameters) -> Any:
     into, of = (gather(np.broadcast_to(lines, n), count) for n in (lengths, shape))
     return into @ of.T
 
-
+# %% ../nbs/027_footprints.ipynb #93a1fa29
 def everything(primitive, k, values, moving, y, parameters) -> Any:
     "The conservative answer: all elements."
     return scipy_sparse().csr_array(np.ones((np.size(y), np.size(values[k])), bool))
@@ -267,7 +267,7 @@ def footprints(
     reads = [x.reads if m else links([], [], (np.size(x), total)) for x, m in zip(leaves, mine)]
     return tidy(scipy_sparse().vstack(reads, format="csr")), no_boxes(name, values), treedef
 
-
+# %% ../nbs/027_footprints.ipynb #bffd57b8
 def tidy(pattern: Any) -> Any:
     "A pattern of truths with every entry once, row by row in order."
     pattern = scipy_sparse().csr_array(pattern, dtype=bool)

@@ -127,7 +127,7 @@ def push_tangents(self: Dual, primitive: Primitive, operands: tuple, parameters:
     new = dual(y, total, level)
     return link_if_view(new, operands[0], primitive, parameters) if primitive.view else new
 
-
+# %% ../nbs/018_forward.ipynb #76b1dcf8
 def _push_one(primitive: Primitive, k: int, x: Dual, values: list, y: Any, parameters: dict) -> Any:
     kept = residuals(primitive.push_needs[k], x.value, values, y)
     if primitive.structure != "elementwise":
@@ -143,7 +143,7 @@ def _push_one(primitive: Primitive, k: int, x: Dual, values: list, y: Any, param
 
 Dual.process = push_tangents
 
-
+# %% ../nbs/018_forward.ipynb #0df8f743
 def fitted(t: Any, y: Any) -> Any:
     "A tangent in the shape and dtype of its result."
     if type(t) is np.float64 is type(y):
@@ -214,7 +214,7 @@ def quick_operator(primitive: Primitive, a: Any, b: Any) -> Any:
     tame = primitive in TAME or (primitive is power and type(v) is int and v > 0)
     return dual(y, pushed(primitive, (u, v), (s, t), y, tame), level)
 
-
+# %% ../nbs/018_forward.ipynb #efe725f2
 def _ufunc(self, ufunc, method, *inputs, **kwargs):
     primitive = UFUNCS.get(ufunc)
     if primitive is None or kwargs or method != "__call__" or type(self) is not Dual:
@@ -283,7 +283,7 @@ def tame_operators(primitive: Primitive) -> tuple[Callable, Callable]:
 
     return left, right
 
-
+# %% ../nbs/018_forward.ipynb #4a6244ff
 def _alike(u: Any, v: Any) -> bool:
     "Whether two values are numbers, or real arrays of one shape and precision."
     if type(u) is np.float64 is type(v):
@@ -319,7 +319,7 @@ class OwnedDual(Dual):
         self.__class__ = Dual
         return Dual.alias(self)
 
-
+# %% ../nbs/018_forward.ipynb #0d240963
 def _store(self: Dual, index: Any, v: Any) -> None:
     moving = isinstance(v, Dual) and v.level == self.level
     stored, tangent = (v.value, v.tangent) if moving else (v, 0.0)
@@ -393,7 +393,7 @@ def push_forward(
     pairs = [(v, t.settle() if isinstance(t, Box) else t) for v, t in pairs]
     return [v for v, _ in pairs], [t for _, t in pairs], treedef, unbox(aux, level)
 
-
+# %% ../nbs/018_forward.ipynb #e70a162f
 def some_motion(name: str, selection, values: list, tangents: list) -> list:
     "The tangents of results, zero for those at rest; refused if all of them are."
     if all(t is None for t in tangents):

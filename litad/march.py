@@ -203,7 +203,7 @@ def unwritten(name: str, operands: tuple) -> Any:
         return np.float64(0) if x == 0 else a if y == 1 else None
     return None
 
-
+# %% ../nbs/094_march.ipynb #74c085ef
 class Line(Box):
     """A register of a text."""
 
@@ -226,7 +226,7 @@ class Line(Box):
     def __repr__(self) -> str:
         return f"Line({self.name})"
 
-
+# %% ../nbs/094_march.ipynb #25dfc167
 def _directly(name: str, turned: bool) -> tuple[str, Callable]:
     "An operator that goes straight to the sheet, where nothing but registers and numbers meet."
     method = f"__{'r' * turned}{name[:3]}__"

@@ -77,7 +77,7 @@ def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
     "Zeros of the shape and dtype of an array."
     return zeros(np.shape(x), dtype=x.dtype if dtype is None else dtype)
 
-
+# %% ../nbs/030_namespace.ipynb #cbcd792e
 def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
     "Ones of the shape and dtype of an array."
     return ones(np.shape(x), dtype=x.dtype if dtype is None else dtype)

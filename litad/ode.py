@@ -347,8 +347,6 @@ def _boxed_steps(problem: Problem, under: Boxed, plan: Schedule) -> list:
 # %% ../nbs/092_ode.ipynb #817507b8
 def solve_in_program(problem: Problem, under: Boxed) -> Solution:
     "The same inside a program."
-    if problem.events and problem.solver.own_pace:
-        raise _not_in_program(problem)
     bare, every = under.bare(problem), problem.t_eval is None
     again = under.reverse or bool(problem.events and under.levels)
     start = beginning(problem, under)
@@ -430,16 +428,6 @@ def _notice(problem: Problem, state: Any) -> None:
     signs = constant_of(state.signs)
     if type(signs) is Tracer and signs.trace.notices is not None:
         signs.trace.notices[looks_stiff(problem)] = signs >= MANY_SIGNS
-
-
-def _not_in_program(problem: Problem) -> LitadError:
-    error = LitadError(
-        f"{problem.name}: events of method={problem.solver.name!r} inside a compiled function, which Python runs instead",
-        rule="its events are zeros of a polynomial, found with numbers",
-        instead='method="verner7", whose events are compiled; or jit around fun only',
-    )
-    warnings.warn(str(error), RuntimeWarning, stacklevel=4)
-    return error
 
 # %% ../nbs/092_ode.ipynb #a6dd0e09
 class TracedDense:

@@ -101,7 +101,7 @@ def real_part(x: Any) -> Any:
     "The real part; x itself if it is real."
     return np.real(x) if x.dtype.kind == "c" else x
 
-
+# %% ../nbs/003_ops.ipynb #6ce0aa1a
 negative = elementwise(operator.neg, lambda t: -t, name="negative")
 positive = elementwise(operator.pos, lambda t: t, name="positive")
 absolute = Primitive(
@@ -121,6 +121,8 @@ sign = Primitive(
     (lambda t, x: turned(t, x, x, np.conj(x)) if x.dtype.kind == "c" else flat(t),),
     (lambda t, x: turned(t, x, np.conj(x), x) if x.dtype.kind == "c" else flat(t),),
 )
+
+# %% ../nbs/003_ops.ipynb #476ca6d5
 floor = elementwise(np.floor, flat)
 ceil = elementwise(np.ceil, flat)
 trunc = elementwise(np.trunc, flat)
@@ -163,7 +165,7 @@ def chosen(t: Any, better: Any, tie: Any) -> Any:
     "The share of an operand that is chosen where better, half chosen at a tie."
     return np.where(better, t, np.where(tie, t * 0.5, 0.0))
 
-
+# %% ../nbs/003_ops.ipynb #d117aa4c
 def larger(name: str) -> Primitive:
     "The rules of maximum and fmax."
     return elementwise(
@@ -184,6 +186,8 @@ def smaller(name: str) -> Primitive:
 
 maximum, fmax = larger("maximum"), larger("fmax")
 minimum, fmin = smaller("minimum"), smaller("fmin")
+
+# %% ../nbs/003_ops.ipynb #4becab98
 where = elementwise(
     np.where,
     None,
@@ -214,7 +218,7 @@ def _logistic(x: Any) -> Any:
 
 logistic = elementwise(_logistic, lambda t, x, y: t * y * bind(logistic, -x), name="expit")
 
-
+# %% ../nbs/003_ops.ipynb #53f4be80
 def share(a: Any, b: Any, factor: float = 1.0) -> Any:
     "The share of a in the log-sum of a and b; that of a maximum where both are infinite."
     infinite = np.logical_and(np.isinf(a), np.isinf(b))
@@ -225,6 +229,8 @@ def share(a: Any, b: Any, factor: float = 1.0) -> Any:
 hypot = elementwise(
     np.hypot, lambda t, y, a: t * (a / nonzero(y)), lambda t, y, b: t * (b / nonzero(y))
 )
+
+# %% ../nbs/003_ops.ipynb #fac4bd80
 arctan2 = elementwise(
     np.arctan2,
     lambda t, a, b: t * (b / nonzero(np.hypot(a, b))) / nonzero(np.hypot(a, b)),
@@ -476,7 +482,7 @@ def reduce_of(ufunc: np.ufunc) -> Callable:
 
     return reduce
 
-
+# %% ../nbs/003_ops.ipynb #c3858dd0
 def reduceat_of(ufunc: np.ufunc) -> Callable:
     "ufunc.reduceat over boxes: one reduction for each slice between two indices."
 
@@ -541,7 +547,7 @@ methods(
     nonzero=np.nonzero,
 )
 
-
+# %% ../nbs/003_ops.ipynb #9c828dcc
 def _ufunc_method(self, name: str) -> Callable:
     ufunc = getattr(np, name, None) if not name.startswith("_") else None
     if isinstance(ufunc, np.ufunc):

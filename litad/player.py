@@ -90,7 +90,7 @@ SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "
 
 def short(x: Any) -> str:
     "A value in few characters."
-    return textwrap.shorten(fmt(plain(x), 4), 30, placeholder=" ...")
+    return textwrap.shorten(fmt(plain(x), 4), 24, placeholder=" ...")
 
 
 def formula(node: Any) -> str:
@@ -101,8 +101,8 @@ def formula(node: Any) -> str:
     return f"{node.name} = {node.operation}({', '.join(operands)})" if operands else node.name
 
 # %% ../nbs/020a_player.ipynb #8207be8c
-ROW, WIDTH, LEFT = 26, 560, 84
-STYLE = 'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13"'
+ROW, WIDTH, LEFT = 26, 460, 64
+STYLE = 'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14"'
 
 
 def drawing(tape: Tape, steps: list[Step], alt: str) -> str:
@@ -126,13 +126,13 @@ def drawing(tape: Tape, steps: list[Step], alt: str) -> str:
     return "\n".join([top, sheet, *head, *parts, "</svg>"])
 
 
-COLUMNS = ((LEFT + 8, "node"), (330, "value"), (450, "adjoint"))
+COLUMNS = ((LEFT + 8, "node"), (270, "value"), (370, "adjoint"))
 
 # %% ../nbs/020a_player.ipynb #235b356e
 def curve(start: int, end: int) -> str:
     "From an operand's row to a result's, further out the longer it is."
     a, b = (ROW * (k + 1) + 14 for k in (start, end))
-    out = LEFT - min(70, 10 + 7 * (end - start))
+    out = LEFT - min(60, 10 + 7 * (end - start))
     path = f"M {LEFT} {a} C {out} {a}, {out} {b}, {LEFT} {b}"
     return f'<path data-to="{end}" d="{path}" fill="none" stroke="#a9b4c0" stroke-width="1.5"/>'
 

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['RESULTS', 'doubtful', 'BITS', 'to_dtype', 'Variable', 'variable_like', 'Equation', 'Program', 'evaluate',
-           'as_pythons', 'inlined', 'stand_in', 'result_of', 'type_of_weak', 'Trace', 'Tracer', 'fitting', 'rearranged',
-           'turns', 'is_reshaped_view', 'of_python', 'opaque', 'first_place', 'NeedsNumber', 'traceable', 'trace',
-           'plain_index', 'is_fixed', 'result_leaf', 'names', 'Names', 'lines_of', 'dot', 'places_in_graph', 'drawn']
+           'as_pythons', 'inlined', 'stand_in', 'result_of', 'type_of_weak', 'Marks', 'Trace', 'Tracer', 'fitting',
+           'rearranged', 'turns', 'is_reshaped_view', 'of_python', 'opaque', 'first_place', 'NeedsNumber', 'traceable',
+           'trace', 'plain_index', 'is_fixed', 'result_leaf', 'names', 'Names', 'lines_of', 'dot', 'places_in_graph',
+           'drawn']
 
 # %% ../nbs/032_program.ipynb #6d0d2b3e
 import itertools
@@ -160,7 +161,7 @@ def as_pythons(x: Any) -> Any:
     "A number of NumPy's as Python's own."
     return x.item() if isinstance(x, np.generic) else x
 
-
+# %% ../nbs/032_program.ipynb #5de176b5
 def inlined(program: Program) -> Program:
     "The program with its functions that have rules of their own as the lines they run: for use when all derivatives are taken."
     lines, same = [], {}
@@ -189,7 +190,7 @@ def inlined(program: Program) -> Program:
     write(program.equations)
     return program.copy(equations=lines, outputs=[read(x) for x in program.outputs])
 
-
+# %% ../nbs/032_program.ipynb #582f8e44
 def _call(self: Program, *args: Any) -> Any:
     leaves = flatten_like(args, self.trees[0])
     if leaves is None:
@@ -219,7 +220,7 @@ def stand_in(x: Any) -> Any:
 
 _ELEMENT_TYPES: dict = {}
 
-
+# %% ../nbs/032_program.ipynb #7c7f12db
 def result_of(
     primitive: Primitive,
     inputs: tuple,  # variables and numbers
@@ -234,7 +235,7 @@ def result_of(
             return _elementwise_result(primitive, inputs)
         return variable_like(primitive.impl(*[stand_in(x) for x in inputs], **parameters))
 
-
+# %% ../nbs/032_program.ipynb #4a272e06
 def _elementwise_result(primitive: Primitive, inputs: tuple) -> Variable:
     kinds = tuple(
         [x.dtype.type if x.weak is False else type_of_weak(x) for x in inputs]
@@ -276,7 +277,7 @@ def _summed(x, *, axis, keepdims):
     wide = np.dtype(np.int64) if kind in "bi" else np.dtype(np.uint64) if kind == "u" else None
     return _reduced(x, axis=axis, keepdims=keepdims, dtype=wide)
 
-
+# %% ../nbs/032_program.ipynb #e386c5b2
 def _matmul_result(a, b):
     a, b = (x if hasattr(x, "shape") else np.asarray(x) for x in (a, b))
     dtype = np.result_type(a.dtype, b.dtype)
@@ -302,7 +303,32 @@ RESULTS: dict = {  # primitives by name -> the type of their result
 }
 
 # %% ../nbs/032_program.ipynb #6197b7b8
-class Trace:
+class Marks:
+    """Which pass of a derivative is writing lines at the moment."""
+
+    sweeps = 0  # of tapes, that are going on
+    rules = 0  # of forward mode, that are running
+
+    @contextmanager
+    def pulling(self) -> Iterator:
+        "Lines that are written inside belong to a reverse pass."
+        self.sweeps += 1
+        try:
+            yield
+        finally:
+            self.sweeps -= 1
+
+    @contextmanager
+    def pushing(self) -> Iterator:
+        "Lines that are written inside belong to a tangent."
+        self.rules += 1
+        try:
+            yield
+        finally:
+            self.rules -= 1
+
+# %% ../nbs/032_program.ipynb #543230c9
+class Trace(Marks):
     """The program being written while a function runs."""
 
     def __init__(self, above: tuple = ()):
@@ -312,12 +338,8 @@ class Trace:
         self.constants: dict = {}
         self._known: dict = {}  # constants by identity
         self.open = True
-        self.sweeps = 0  # of tapes, that are going on
-        self.rules = 0  # of forward mode, that are running
         self.notices: dict | None = None  # warnings and whether they are due, if anybody listens
-        self.turned: set = (
-            set()
-        )  # variables whose order in memory is not known to be NumPy's usual one
+        self.turned: set = set()  # variables that may not lie in NumPy's usual order
 
     def input(self, x: Any) -> Any:
         "A tracer for an argument of the type of x."
@@ -347,24 +369,6 @@ class Trace:
             self.constants[known] = x
         return known
 
-    @contextmanager
-    def pulling(self) -> Iterator:
-        "Lines that are written inside belong to a reverse pass."
-        self.sweeps += 1
-        try:
-            yield
-        finally:
-            self.sweeps -= 1
-
-    @contextmanager
-    def pushing(self) -> Iterator:
-        "Lines that are written inside belong to a tangent."
-        self.rules += 1
-        try:
-            yield
-        finally:
-            self.rules -= 1
-
     def write(self, primitive: Any, inputs: tuple, parameters: dict, results: list) -> list:
         "Append an equation; tracers for its results."
         if not self.open:
@@ -374,7 +378,7 @@ class Trace:
         self.equations.append(line)
         return [Tracer(y, self) for y in results]
 
-# %% ../nbs/032_program.ipynb #543230c9
+# %% ../nbs/032_program.ipynb #af83fbcd
 class Tracer(Box):
     """A value of a program that is being written."""
 
@@ -397,7 +401,8 @@ class Tracer(Box):
         (y,) = trace.write(primitive, inputs, parameters, [result])
         if primitive.view:
             return rearranged(y, operands[0], primitive, parameters)
-        if turns(primitive, inputs, parameters, trace.turned):
+        laid_out = inputs[:1] if primitive is put else inputs  # an array keeps its order
+        if len(result.shape) > 1 and turns(primitive, laid_out, parameters, trace.turned):
             trace.turned.add(result)
         return y
 
@@ -430,7 +435,7 @@ class Tracer(Box):
 
 Tracer.__getitem__ = linked_getitem
 
-
+# %% ../nbs/032_program.ipynb #84b4120e
 def fitting(x: Any, v: Any, index: Any) -> Any:
     "What is stored at an index, without leading axes of one element that NumPy strips."
     if np.ndim(v) and np.shape(v)[0] == 1:
@@ -452,7 +457,7 @@ def rearranged(y: Tracer, x: Any, primitive: Primitive, parameters: dict) -> Tra
             x.trace.turned.add(y.variable)
     return y
 
-
+# %% ../nbs/032_program.ipynb #352c7f9d
 def turns(primitive: Primitive, inputs: tuple, parameters: dict, turned: set) -> bool:
     "Whether NumPy may lay out a result in another order than the usual one."
     if primitive is getitem and type(parameters["index"]) is tuple:
@@ -470,7 +475,7 @@ def _is_turned(self: Tracer, now: bool = True) -> bool:
 
 Tracer.is_turned = _is_turned
 
-
+# %% ../nbs/032_program.ipynb #f4cc5852
 def is_reshaped_view(x: Tracer, shape: tuple) -> bool | None:
     "Whether NumPy reshapes without a copy; None if that is not known (without axes, it may be a number)."
     if not x.shape:
@@ -493,7 +498,7 @@ def is_reshaped_view(x: Tracer, shape: tuple) -> bool | None:
         return False
     return True
 
-
+# %% ../nbs/032_program.ipynb #b2e883f8
 def _doubt(t: Any, *_: Any, **parameters: Any) -> Any:
     raise LitadError(
         "a store reaches an array through reshape, and it is not known whether that made a copy",
@@ -509,7 +514,7 @@ doubtful = Primitive("reshape", _doubt, "linear", (None,), (_doubt,))
 def _is_pythons(x: Any) -> bool:
     return x.variable.weak if type(x) is Tracer else type(x) in (float, int, bool, complex)
 
-
+# %% ../nbs/032_program.ipynb #767f1a01
 def of_python(name: str) -> Callable:
     "An operator between numbers of which some are being traced."
     of_box = getattr(Box, name)
@@ -522,7 +527,7 @@ def of_python(name: str) -> Callable:
 
     return operator
 
-
+# %% ../nbs/032_program.ipynb #b0a205b2
 def _of_my_kind(self: Tracer, g: Any) -> Any:
     "A result as one of Python's numbers, if this is one."
     if not (self.variable.weak and type(g) is Tracer and not g.shape) or g.variable.weak:
@@ -562,7 +567,7 @@ _BY_VALUE = {"nonzero", "flatnonzero", "argwhere", "unique", "unique_values", "u
 _PLACES = (np.argmax, np.argmin)
 _OF_SHAPE = {np.shape, np.ndim, np.size, np.result_type, np.isrealobj, np.iscomplexobj, np.can_cast}
 
-
+# %% ../nbs/032_program.ipynb #960c8c3b
 def _array_function(self, function, types, args, kwargs):
     if function in FUNCTIONS or function not in CONSTANTS:
         return Box.__array_function__(self, function, types, args, kwargs)
@@ -713,7 +718,7 @@ def trace(
         trace.inputs, trace.equations, outputs, trace.constants, name, (treedef, out_tree)
     )
 
-
+# %% ../nbs/032_program.ipynb #837ca93c
 def plain_index(name: str, error: Exception) -> LitadError:
     "What NumPy meant when a plain array was indexed by something that is not there yet."
     return LitadError(
@@ -748,7 +753,7 @@ def names() -> Iterator[str]:
     for length in itertools.count(1):
         yield from map("".join, itertools.product(letters, repeat=length))
 
-
+# %% ../nbs/032_program.ipynb #ceb0ec99
 class Names(dict):
     """Names for the variables of a program, given at first sight."""
 
@@ -806,6 +811,15 @@ def _short(x: Any) -> str:
 Program.__str__ = lambda self: "\n".join(lines_of(self))
 Program.__repr__ = Program.__str__
 
+# %% ../nbs/032_program.ipynb #b2f34058
+def _program_bundle(self: Program, include=None, exclude=None) -> dict:
+    from litad.show import mimebundle
+
+    return mimebundle(str(self), markdown=f"```\n{self}\n```")
+
+
+Program._repr_mimebundle_ = _program_bundle
+
 # %% ../nbs/032_program.ipynb #b52ddfc1
 def dot(program: Program) -> str:
     "The program as a graph in the DOT language."
@@ -837,7 +851,7 @@ def places_in_graph(program: Program) -> dict:
         places[x] = (filled[y], y)
     return {x: (column - filled[y] / 2, y) for x, (column, y) in places.items()}
 
-
+# %% ../nbs/032_program.ipynb #f069c2a4
 def drawn(program: Program, **properties: Any) -> Any:
     "The program drawn from its inputs down: a label per value, a line per use."
     import altair as alt

@@ -164,7 +164,7 @@ def _read_concatenation(walk, equation, here):
             return _read(walk, x, found)
         start += x.shape[axis]
 
-
+# %% ../nbs/037_reading.ipynb #4e591cb6
 def _read_placed(walk, equation, here):
     there = _known_places(equation.parameters["index"], equation.outputs[0])
     found = None if there is None else within(here, there)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OFF', 'LEAN', 'LOGGED', 'CLOSED', 'LARGE', 'PLACES', 'Var', 'hold', 'fingerprint', 'Pull', 'put_old', 'edge',
-           'kept_of', 'record', 'OwnedVar', 'edge_of_stored', 'spread_evenly', 'quick_operators']
+           'kept_of', 'record', 'OwnedVar', 'edge_of_stored', 'spread_evenly', 'quick_operator', 'quick_reflection']
 
 # %% ../nbs/019_record.ipynb #1337c5a3
 from collections.abc import Callable
@@ -131,18 +131,12 @@ def edge(
         return (x.index, put_old, parameters["index"], (own.shape, own.dtype), more)
     same_type = own.dtype == y.dtype
     elementwise = primitive.structure == "elementwise"
-    fit = (
-        None if same_type and (not elementwise or own.shape == y.shape) else (own.shape, own.dtype)
-    )
+    alike = same_type and (not elementwise or own.shape == y.shape)
+    fit = None if alike else (own.shape, own.dtype)
     if primitive.variadic:
         shapes = [np.shape(v) for v in values] if more is None else more[1].keywords["shapes"]
-        return (
-            x.index,
-            partial(primitive.pull[0], k=k, shapes=shapes, **parameters),
-            None,
-            fit,
-            more,
-        )
+        pull = partial(primitive.pull[0], k=k, shapes=shapes, **parameters)
+        return (x.index, pull, None, fit, more)
     needs = primitive.pull_needs[k]
     safe = (
         values
@@ -158,7 +152,7 @@ def edge(
     linear = primitive.structure in ("linear", "bilinear")
     return (x.index, Pull(primitive.pull[k], kept, parameters, linear), None, fit, more)
 
-
+# %% ../nbs/019_record.ipynb #6903916e
 def kept_of(needs: tuple[int, ...], values: Any, y: Any) -> Any:
     "The residuals of an elementwise rule: None, one value, or a tuple of several."
     if not needs:
@@ -220,7 +214,7 @@ class OwnedVar(Var):
         self.__class__ = Var
         return Var(self.value, self.tape, self.index)
 
-
+# %% ../nbs/019_record.ipynb #cb036bac
 def _store(self: Var, index: Any, v: Any) -> None:
     tape = self.tape
     mine = isinstance(v, Var) and v.tape is tape
@@ -254,7 +248,7 @@ def edge_of_stored(v: Var, pull: Pull, stored: Any, own: Any, more: tuple) -> tu
     fit = None if stored.dtype == own.dtype else (stored.shape, stored.dtype)
     return (v.index, pull, None, fit, more)
 
-
+# %% ../nbs/019_record.ipynb #f0e8be00
 def _made_own(self: Var) -> Var:
     if type(self.value) is np.ndarray and self.tape.recording == LEAN:
         self.__class__ = OwnedVar
@@ -299,7 +293,7 @@ def _ufunc(self, ufunc, method, *inputs, **kwargs):
 
 Var.__array_ufunc__ = _ufunc
 
-
+# %% ../nbs/019_record.ipynb #f80900aa
 def _is_array(x: Any) -> bool:
     "Whether an operand is a constant array of numbers."
     return type(x) is np.float64 or (type(x) is np.ndarray and x.dtype.kind in "fiubc")
@@ -373,8 +367,8 @@ Var.__matmul__ = _product
 Var.__rmatmul__ = lambda self, other: _product(other, self)
 
 # %% ../nbs/019_record.ipynb #93b78e3f
-def quick_operators(primitive: Primitive) -> tuple[Callable, Callable]:
-    "A binary operator and its reflection, quick where the other operand is a number or on the same tape."
+def quick_operator(primitive: Primitive) -> Callable:
+    "A binary operator, quick where the other operand is a number, an array, or on the same tape."
     impl = primitive.impl
     (rule_a, rule_b), (needs_a, needs_b) = primitive.pull, primitive.pull_needs
     only_a = needs_a[0] if len(needs_a) == 1 else None
@@ -409,6 +403,19 @@ def quick_operators(primitive: Primitive) -> tuple[Callable, Callable]:
         entries.append(edges)
         return var
 
+    return left
+
+
+def _fit(own: Any, y: Any) -> tuple | None:
+    "The shape and dtype of an operand where they differ from the result's."
+    return None if own.shape == y.shape and own.dtype == y.dtype else (own.shape, own.dtype)
+
+# %% ../nbs/019_record.ipynb #969838ea
+def quick_reflection(primitive: Primitive) -> Callable:
+    "A binary operator with the recorded operand on the right, quick where the other is a number."
+    impl, rule_b, needs_b = primitive.impl, primitive.pull[1], primitive.pull_needs[1]
+    only_b = needs_b[0] if len(needs_b) == 1 else None
+
     def right(self, other):
         kind, tape = type(other), self.tape
         if tape.recording != LEAN or not (kind is float or kind is int) or type(self) is not Var:
@@ -421,21 +428,15 @@ def quick_operators(primitive: Primitive) -> tuple[Callable, Callable]:
         entries.append((self.index, rule_b, kept, None, None))
         return var
 
-    return left, right
+    return right
 
-
-def _fit(own: Any, y: Any) -> tuple | None:
-    "The shape and dtype of an operand where they differ from the result's."
-    return None if own.shape == y.shape and own.dtype == y.dtype else (own.shape, own.dtype)
-
-# %% ../nbs/019_record.ipynb #969838ea
+# %% ../nbs/019_record.ipynb #bb681e2d
 for _name, _primitive in dict(
     add=add, sub=subtract, mul=multiply, truediv=divide, mod=remainder, floordiv=floor_divide
 ).items():
-    _left, _right = quick_operators(_primitive)
-    setattr(Var, f"__{_name}__", _left)
-    setattr(Var, f"__r{_name}__", _right)
-_power, Var.__rpow__ = quick_operators(power)
+    setattr(Var, f"__{_name}__", quick_operator(_primitive))
+    setattr(Var, f"__r{_name}__", quick_reflection(_primitive))
+_power, Var.__rpow__ = quick_operator(power), quick_reflection(power)
 
 
 def _power_or_square(self, exponent, modulus=None):

@@ -58,7 +58,7 @@ reduce_sum = linear(
     lanes=lambda x, axis, keepdims: np.sum(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
 )
 
-
+# %% ../nbs/005_reductions.ipynb #698fb6f3
 @implements(np.sum)
 def _sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=True):
     no_out("sum", out)
@@ -86,7 +86,7 @@ def widened(a: Any, dtype: Any) -> Any:
         return a.astype(dtype or np.float64)
     return cast_to(a, np.float32 if dtype is None and a.dtype == np.float16 else dtype or a.dtype)
 
-
+# %% ../nbs/005_reductions.ipynb #8bb5ff7c
 @implements(np.mean)
 def _mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     no_out("mean", out)
@@ -145,7 +145,7 @@ def share(t: Any, s: Any) -> Any:
     "A cotangent times a share of it: what has none of an infinity has nothing."
     return t * s
 
-
+# %% ../nbs/005_reductions.ipynb #5a748a05
 def extreme(name: str, ufunc: np.ufunc) -> Primitive:
     "The primitive of max or min over axes."
     return Primitive(
@@ -167,7 +167,7 @@ def extreme(name: str, ufunc: np.ufunc) -> Primitive:
 
 reduce_max, reduce_min = extreme("max", np.maximum), extreme("min", np.minimum)
 
-
+# %% ../nbs/005_reductions.ipynb #7db0b4b9
 def _extreme_door(primitive: Primitive, pair: Callable) -> Callable:
     def door(a, axis=None, out=None, keepdims=False, initial=None, where=True):
         no_out(primitive.name, out)
@@ -187,7 +187,7 @@ def _extreme_door(primitive: Primitive, pair: Callable) -> Callable:
 implements(np.max, np.amax)(_extreme_door(reduce_max, np.maximum))
 implements(np.min, np.amin)(_extreme_door(reduce_min, np.minimum))
 
-
+# %% ../nbs/005_reductions.ipynb #224e9116
 @implements(np.ptp)
 def _ptp(a, axis=None, out=None, keepdims=False):
     return np.max(a, axis, out, keepdims) - np.min(a, axis, out, keepdims)
@@ -229,14 +229,14 @@ def recurrence(
         stride *= 2
     return b
 
-
+# %% ../nbs/005_reductions.ipynb #3d6ddeae
 def shifted(y: Any, first: float) -> Any:
     "The array one place later along the last axis, after a first element."
     return np.concatenate(
         [np.full((*np.shape(y)[:-1], 1), first, y.dtype)[..., : np.shape(y)[-1]], y[..., :-1]], -1
     )
 
-
+# %% ../nbs/005_reductions.ipynb #44e6affb
 def _push_product(t, x, y, *, axis):
     t, x, y = (np.moveaxis(u, axis, -1) for u in (t, x, y))
     return np.moveaxis(recurrence(x, t * shifted(y, 1.0)), -1, axis)
@@ -357,7 +357,7 @@ def log_sum(ufunc: np.ufunc, exp: Callable) -> Primitive:
         (lambda t, x, y, *, axis, keepdims: kept_axes(t, np.shape(x), axis) * part(x, y, axis),),
     )
 
-
+# %% ../nbs/005_reductions.ipynb #72f69fca
 def log_sum_door(ufunc: np.ufunc, primitive: Primitive) -> Callable:
     "ufunc.reduce over boxes, for a log-sum."
 
@@ -388,7 +388,7 @@ def matmul_in_a(t: Any, b: Any, own_shape: tuple) -> Any:
         return unbroadcast(np.expand_dims(t, -1) * b, own_shape, t.dtype)
     return unbroadcast(t @ np.swapaxes(b, -1, -2), own_shape, t.dtype)
 
-
+# %% ../nbs/005_reductions.ipynb #57b911dc
 def matmul_in_b(t: Any, a: Any, own_shape: tuple) -> Any:
     "A' T, summed over the axes that broadcasting added."
     if len(own_shape) == 1 and np.ndim(a) == 1:
@@ -423,7 +423,7 @@ def _tensordot(a, b, axes=2):
     flat_b = np.reshape(np.transpose(b, (*right, *rest_b)), (inner, math.prod(columns)))
     return np.reshape(flat_a @ flat_b, (*rows, *columns))
 
-
+# %% ../nbs/005_reductions.ipynb #d9125bf5
 @implements(np.dot)
 def _dot(a, b, out=None):
     no_out("dot", out)

@@ -50,7 +50,7 @@ from litad.halves import (
     untouched,
     version_of,
 )
-from .indices import CHEAP, at_get, at_put, spread_in, zeros_near
+from .indices import CHEAP, at_get, at_put, room_near, spread_in, zeros_near
 from .ops import add
 from .program import Equation, Program, Tracer, Variable, evaluate, variable_like
 from .record import hold
@@ -394,7 +394,7 @@ def new_log(near: Any, log: list) -> list:
     trace = nearest([near]).trace if is_traced(near) else None
     first = np.int64(0)
     position = first if trace is None else spread_in(trace, first, ())
-    return [position, *[zeros_near(near, x.shape, x.dtype) for x in log[1:]]]
+    return [position, *[room_near(near, x.shape, x.dtype) for x in log[1:]]]
 
 
 def is_traced(x: Any) -> bool:

@@ -77,7 +77,7 @@ def pull_back(tape: Tape, places: list, cotangents: list) -> list:
     adjoints = sweep(tape.entries, seeds, len(tape.inputs), traced=tape.traced)
     return adjoints[: -len(tape.inputs) - 1 : -1]
 
-
+# %% ../nbs/021_reverse.ipynb #e8428473
 def _scalar_output(out: Any, tape: Tape, variables: list, holomorphic: bool = False) -> Any:
     "The number that a function returned, or a refusal of what is none."
     if type(out) is Var and out.tape is tape and type(out.value) is np.float64 and not holomorphic:
@@ -107,7 +107,7 @@ def _complex_output(variables: list, out: Any, holomorphic: bool) -> None:
         instead="np.abs(...) ** 2 or np.real(...) of the result; holomorphic=True if f is holomorphic, as z**2 is",
     )
 
-
+# %% ../nbs/021_reverse.ipynb #f58bc78d
 def _pull_one(tape: Tape, out: Any) -> list:
     "What one number owes to each input; None where no path leads."
     if not (isinstance(out, Var) and out.tape is tape):
@@ -130,7 +130,7 @@ def beside(y: Any, t: Any) -> Any:
         y = y.value
     return y.beside(t) if isinstance(y, Box) and not isinstance(t, Box) else t
 
-
+# %% ../nbs/021_reverse.ipynb #5cf98a19
 def _all_reached(selection, found: list, allow_unused: bool) -> list:
     "One gradient per variable; an argument without a path is refused."
     if not allow_unused:

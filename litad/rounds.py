@@ -180,9 +180,10 @@ def _counted_for(seq: Counted, body: Callable, frame: Frame, entries: dict) -> d
     def step(i, state):
         carry, _ = state
         frame.enter(dict(zip(keys, carry)))
-        if by_ones:
-            spans.keep_range(i, seq.start, seq.stop)
-        body(i if by_ones else item_of(seq, i, frame))
+        item = i if by_ones else item_of(seq, i, frame)
+        if isinstance(seq, Range):
+            spans.keep_range(item, seq.start, seq.stop, seq.step)
+        body(item)
         return [_settled(x) for x in _ordered(frame, keys)], state[1]
 
     low, high = (seq.start, seq.stop) if by_ones else (0, seq.length)

@@ -189,7 +189,7 @@ class Bundle:
             self.pulled = pullback(self.parts)
         return self.pulled
 
-
+# %% ../nbs/024_rules.ipynb #f555277e
 def _into_bundle(place: int, count: int, t: Any) -> Bundle:
     return Bundle([t if k == place else None for k in range(count)])
 
@@ -348,7 +348,7 @@ def fitted(name: str, what: str, t: Any, y: Any) -> Any:
     t = t.astype(y.dtype) if t.dtype.kind in "iub" else t
     return t if t.dtype == y.dtype else cast(t, y.dtype)
 
-
+# %% ../nbs/024_rules.ipynb #1ab63c4f
 def fitted_tree(name: str, what: str, tree: Any, leaves: list, treedef: tuple) -> list:
     "The leaves of a tree of tangents or cotangents; None stands for zero everywhere."
     if tree is None:
@@ -427,16 +427,7 @@ class Custom:
                 instead=self.remedy,
             )
         args = self.positional(args, kwargs)
-        held = {
-            k: args[k] for k in range(len(args)) if k in self.static or k - len(args) in self.static
-        }
-        if levels_of(flatten(held)[0]):
-            raise LitadError(
-                f"{self!r} was given a box for an argument in nondiff_argnums",
-                got=f"nondiff_argnums={sorted(self.static)}",
-                rule="what is named there is held constant",
-                instead="leave it out of nondiff_argnums",
-            )
+        held = self.held(args)
         leaves, treedef = flatten(tuple([x for k, x in enumerate(args) if k not in held]))
         count = len(args)
 
@@ -445,6 +436,23 @@ class Custom:
             return [held[k] if k in held else next(rest) for k in range(count)]
 
         return operate(self.operation(treedef, whole, list(held.values())), leaves)
+
+# %% ../nbs/024_rules.ipynb #7d787cfb
+def _held(self: Custom, args: tuple) -> dict:
+    "The arguments that are constants, by position."
+    count = len(args)
+    held = {k: args[k] for k in range(count) if k in self.static or k - count in self.static}
+    if levels_of(flatten(held)[0]):
+        raise LitadError(
+            f"{self!r} was given a box for an argument in nondiff_argnums",
+            got=f"nondiff_argnums={sorted(self.static)}",
+            rule="what is named there is held constant",
+            instead="leave it out of nondiff_argnums",
+        )
+    return held
+
+
+Custom.held = _held
 
 # %% ../nbs/024_rules.ipynb #a4bd901a
 def signature_of(f: Callable) -> inspect.Signature | None:
@@ -531,7 +539,7 @@ def two(name: str, result: Any) -> tuple:
         )
     return result
 
-
+# %% ../nbs/024_rules.ipynb #da1e6da2
 def by_argument(primals: tuple, tangents: list) -> list:
     "The tangents of each argument in its structure; None for an argument at rest."
     rest, parts = iter(tangents), []
@@ -669,7 +677,7 @@ def operand_names(f: Callable, count: int) -> tuple[str, ...]:
         return tuple(names[:count])
     return ("x",) if count == 1 else tuple("abcdefgh"[:count])
 
-
+# %% ../nbs/024_rules.ipynb #b1d11e7e
 def known_names(name: str, rule: Callable | None, operands: tuple[str, ...]) -> None:
     "Refuse a rule that asks for something it cannot have."
     try:
@@ -683,7 +691,7 @@ def known_names(name: str, rule: Callable | None, operands: tuple[str, ...]) -> 
             instead=f"lambda t, {operands[0]}: ...; parameters after *",
         ) from None
 
-
+# %% ../nbs/024_rules.ipynb #a26e1590
 def _foreign(name: str, f: Callable) -> Callable:
     "A function whose results are arrays or NumPy's numbers."
 
@@ -768,7 +776,7 @@ def size_of(y: Any) -> float | None:
     with np.errstate(all="ignore"):
         return float(np.mean(np.abs(plain(y)))) if np.size(y) else 0.0
 
-
+# %% ../nbs/024_rules.ipynb #a11128c2
 def same_size(a: float | None, b: float | None) -> bool:
     "Whether two runs may have given the same result, but for rounding."
     return (
@@ -864,7 +872,7 @@ def _remade(like: tuple, shell: list, places: list, again: Callable, values: lis
     f.__dict__.update(like[1])
     return f
 
-
+# %% ../nbs/024_rules.ipynb #2c3aa7df
 def matters(x: Any) -> bool:
     "Whether what a function closes over could be a variable, or be replaced before a second run."
     leaves, treedef = flatten(x)

@@ -65,7 +65,7 @@ def rank_of(rows: Any, q: Any, method: str, skip: bool, weights: Any) -> np.ndar
     found = (np.nanquantile if skip else np.quantile)(ranks, q, axis=-1, method=method, **extra)
     return np.moveaxis(found, 0, -1)
 
-
+# %% ../nbs/014_series.ipynb #0802c5c7
 def rank_in_program(rows: Any, q: Any, method: str, skip: bool, weights: Any) -> Any:
     "The same as one line of a program."
     more = () if weights is None else (weights,)
@@ -102,14 +102,14 @@ def moving_fraction(fraction: Any, rank: Any, q: Any, method: str, n: int) -> An
     slope = np.where((rank > 0) & (rank < n - 1), n + _SLOPES[method], 0.0).astype(fraction.dtype)
     return fraction + slope * (np.ravel(q) - np.ravel(constant_of(q)))
 
-
+# %% ../nbs/014_series.ipynb #c15f696a
 def between(below: Any, above: Any, t: Any) -> Any:
     "The number a fraction t of the way from below to above."
     gap = above - below
     mixed = np.where(np.greater_equal(t, 0.5), above - gap * (1 - t), below + gap * t)
     return mixed
 
-# %% ../nbs/014_series.ipynb #c15f696a
+# %% ../nbs/014_series.ipynb #62ec1d50
 def quantile_of(a, q, axis, method, keepdims, weights, skip, mix=between) -> Any:
     "Quantiles over axes, by order statistics."
     a, q = as_operand(a), as_operand(q)
@@ -137,7 +137,7 @@ def quantile_of(a, q, axis, method, keepdims, weights, skip, mix=between) -> Any
     kept = [1 if k in axes else n for k, n in enumerate(a.shape)] if keepdims else found.shape[1:]
     return np.reshape(found, (*np.shape(q), *kept))
 
-
+# %% ../nbs/014_series.ipynb #432588e2
 def _quantile_door(percent: float, skip: bool) -> Callable:
     def door(
         a,
@@ -229,7 +229,7 @@ def _cov(
     away = rows - mean[:, None]
     return np.squeeze(away @ np.conj(away if w is None else away * w).T * (1 / degrees))
 
-
+# %% ../nbs/014_series.ipynb #d30c8748
 @implements(np.corrcoef)
 def _corrcoef(x, y=None, rowvar=True, *, dtype=None):
     c = np.cov(x, y, rowvar, dtype=dtype)
@@ -248,7 +248,7 @@ def present(a: Any, where: Any = True) -> Any:
     mask = np.logical_not(np.isnan(a))
     return mask if where is True else mask & where
 
-
+# %% ../nbs/014_series.ipynb #c67ab2ca
 def _extreme_of_present(function: Callable, fill: float) -> Callable:
     def door(a, axis=None, out=None, keepdims=False, initial=None, where=True):
         no_out(f"nan{function.__name__}", out)
@@ -264,7 +264,7 @@ def _extreme_of_present(function: Callable, fill: float) -> Callable:
 FUNCTIONS[np.nanmax] = _extreme_of_present(np.max, -np.inf)
 FUNCTIONS[np.nanmin] = _extreme_of_present(np.min, np.inf)
 
-
+# %% ../nbs/014_series.ipynb #f2e7f054
 @implements(np.nansum)
 def _nansum(a, axis=None, dtype=None, out=None, keepdims=False, initial=None, where=True):
     return _sum(np.where(np.isnan(a), 0.0, a), axis, dtype, out, keepdims, initial, where)
@@ -282,7 +282,7 @@ FUNCTIONS[np.nancumprod] = lambda a, *args, **kwargs: np.cumprod(
     np.where(np.isnan(a), 1.0, a), *args, **kwargs
 )
 
-
+# %% ../nbs/014_series.ipynb #a636db9e
 @implements(np.nanmean)
 def _nanmean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     return _mean(a, axis, dtype, out, keepdims, where=present(a, where))
@@ -337,7 +337,7 @@ def _diff(a, n=1, axis=-1, prepend=None, append=None):
         a = a[along(axis, slice(1, None))] - a[along(axis, slice(None, -1))]
     return a
 
-
+# %% ../nbs/014_series.ipynb #4e001a3d
 @implements(np.ediff1d)
 def _ediff1d(ary, to_end=None, to_begin=None):
     ary = as_operand(ary)
@@ -345,7 +345,7 @@ def _ediff1d(ary, to_end=None, to_begin=None):
     parts = [np.ravel(as_operand(p)) for p in parts if p is not None]
     return np.concatenate([cast_to(p, ary.dtype) if p.dtype != ary.dtype else p for p in parts])
 
-
+# %% ../nbs/014_series.ipynb #5fc8c4e8
 @implements(np.trapezoid)
 def _trapezoid(y, x=None, dx=1.0, axis=-1):
     y = as_operand(y)
@@ -427,7 +427,7 @@ full_convolution = bilinear(
     name="convolve",
 )
 
-
+# %% ../nbs/014_series.ipynb #4a067080
 def _part_of_convolution(a: Any, v: Any, mode: str, start: Callable) -> Any:
     a, v = np.atleast_1d(as_operand(a)), np.atleast_1d(as_operand(v))
     n, m = np.shape(a)[0], np.shape(v)[0]
@@ -469,7 +469,7 @@ def _wrapped(x: Any, xp: Any, fp: Any, period: float) -> tuple:
         np.concatenate([fp[-1:], fp, fp[:1]]),
     )
 
-
+# %% ../nbs/014_series.ipynb #25c49ba3
 @implements(np.interp)
 def _interp(x, xp, fp, left=None, right=None, period=None):
     x, xp, fp = as_operand(x), as_operand(xp), as_operand(fp)
@@ -517,7 +517,7 @@ def _vander(x, N=None, increasing=False):
         return x[:, None][:, :0]
     return np.stack(columns if increasing else columns[::-1], axis=1)
 
-
+# %% ../nbs/014_series.ipynb #578c93d8
 def _aligned(a1: Any, a2: Any) -> tuple:
     a1, a2 = np.atleast_1d(as_operand(a1)), np.atleast_1d(as_operand(a2))
     n = max(np.shape(a1)[0], np.shape(a2)[0])
@@ -548,7 +548,7 @@ def no_leading_zeros(name: str, p: Any) -> Any:
 def _polymul(a1, a2):
     return np.convolve(no_leading_zeros("polymul", a1), no_leading_zeros("polymul", a2))
 
-
+# %% ../nbs/014_series.ipynb #faa0f2b9
 @implements(np.polyder)
 def _polyder(p, m=1):
     p = as_operand(p)
@@ -567,7 +567,7 @@ def _polyint(p, m=1, k=None):
         )
     return p
 
-# %% ../nbs/014_series.ipynb #faa0f2b9
+# %% ../nbs/014_series.ipynb #2f2522fe
 @implements(np.polydiv)
 def _polydiv(u, v):
     u, v = np.atleast_1d(as_operand(u)) * 1.0, np.atleast_1d(as_operand(v)) * 1.0
@@ -582,7 +582,7 @@ def _polydiv(u, v):
         return q, np.zeros(1)
     return q, no_leading_zeros("polydiv", rest) if len(rest) > 1 else rest
 
-
+# %% ../nbs/014_series.ipynb #677033f4
 @implements(np.poly)
 def _poly(seq_of_zeros):
     zeros = np.atleast_1d(as_operand(seq_of_zeros))
@@ -698,7 +698,7 @@ REFUSED = {
     "complex numbers have no order": ("sort_complex", "np.sort of the real parts, or of np.abs(z)"),
 }
 
-
+# %% ../nbs/014_series.ipynb #e8b2c446
 def refuse(name: str, why: str, instead: str) -> Callable:
     "A door that is shut, and says why."
 

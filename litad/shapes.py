@@ -78,7 +78,7 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
         raise ValueError("duplicate value in 'axis'")
     return axes
 
-
+# %% ../nbs/004_shapes.ipynb #f0d095c1
 def full_shape(shape: Any, size: int) -> tuple[int, ...]:
     "A shape argument with its -1 worked out."
     shape = (
@@ -93,7 +93,7 @@ def full_shape(shape: Any, size: int) -> tuple[int, ...]:
         shape = tuple((size // known if known else 0) if n == -1 else n for n in shape)
     return shape
 
-# %% ../nbs/004_shapes.ipynb #f0d095c1
+# %% ../nbs/004_shapes.ipynb #088b4a33
 @implements(np.reshape)
 def _reshape(a, shape=None, order="C", copy=None, newshape=None):
     if order not in ("C", "F"):
@@ -109,7 +109,7 @@ def _reshape(a, shape=None, order="C", copy=None, newshape=None):
         return _transpose(bind(reshape, _transpose(a), shape=shape[::-1]))
     return bind(reshape, a, shape=shape)
 
-
+# %% ../nbs/004_shapes.ipynb #8ecd1911
 @implements(np.ravel)
 def _ravel(a, order="C"):
     return _reshape(a, (-1,), order)
@@ -123,7 +123,7 @@ def _transpose(a, axes=None):
         raise ValueError("axes don't match array")
     return bind(transpose, a, axes=axes)
 
-
+# %% ../nbs/004_shapes.ipynb #6518ee1a
 @implements(np.broadcast_to)
 def _broadcast_to(array, shape, subok=False):
     shape = shape if isinstance(shape, tuple) else tuple(np.atleast_1d(shape).tolist())
@@ -151,7 +151,7 @@ def _moveaxis(a, source, destination):
 def _matrix_transpose(x):
     return _swapaxes(x, -1, -2)
 
-
+# %% ../nbs/004_shapes.ipynb #1778b7f5
 @implements(np.squeeze)
 def _squeeze(a, axis=None):
     ones = [k for k, n in enumerate(a.shape) if n == 1]
@@ -170,7 +170,7 @@ def _expand_dims(a, axis):
         reshape, a, shape=tuple(1 if k in new else next(rest) for k in range(a.ndim + count))
     )
 
-
+# %% ../nbs/004_shapes.ipynb #267d9426
 @implements(np.atleast_1d)
 def _atleast_1d(*arys):
     arys = [as_operand(a) for a in arys]
@@ -192,7 +192,7 @@ def _atleast_3d(*arys):
     grown = tuple([np.expand_dims(a, new[np.ndim(a)]) if np.ndim(a) < 3 else a for a in arys])
     return grown[0] if len(grown) == 1 else grown
 
-
+# %% ../nbs/004_shapes.ipynb #53582d6f
 @implements(np.rollaxis)
 def _rollaxis(a, axis, start=0):
     (axis,), start = axes_of(axis, a.ndim), start + a.ndim if start < 0 else start
@@ -219,7 +219,7 @@ def _broadcast_arrays(*args, subok=False):
     shape = np.broadcast_shapes(*map(np.shape, args))
     return tuple([np.broadcast_to(a, shape) for a in args])
 
-
+# %% ../nbs/004_shapes.ipynb #a39d0461
 @implements(np.ix_)
 def _ix(*args):
     count = len(args)
@@ -304,7 +304,7 @@ def lane_index(index: Any) -> tuple:
         raise NotImplementedError("index arrays on both sides of a slice")
     return (slice(None), *parts)
 
-
+# %% ../nbs/004_shapes.ipynb #7428c2ea
 class Hole:
     """A place in an index that a traced integer fills."""
 
@@ -332,7 +332,7 @@ class Moving(NamedTuple):
         "x with v added at the index, repeats adding up."
         return import_module("litad.indices").added_at(x, self, v)
 
-
+# %% ../nbs/004_shapes.ipynb #cd37df53
 def canonical_index(index: Any) -> Any:
     "An index with its arrays copied and its lists made arrays."
     if type(index) is tuple:
@@ -362,7 +362,7 @@ def canonical_index(index: Any) -> Any:
         return canonical_index(as_operand(array))
     return array.astype(int) if array.size == 0 and array.dtype.kind == "f" else array
 
-
+# %% ../nbs/004_shapes.ipynb #f312e24f
 def _getitem(self, index):
     if type(index) is not int:
         index = canonical_index(index)
@@ -407,7 +407,7 @@ def _take_along_axis(arr, indices, axis=-1):
     ]
     return item(arr, (*grid[:axis], indices, *grid[axis + 1 :]))
 
-
+# %% ../nbs/004_shapes.ipynb #4c325ce2
 @implements(np.bincount)
 def _bincount(x, weights=None, minlength=0):
     if weights is None or isinstance(x, Box):
@@ -438,7 +438,7 @@ def _array_split(ary, indices_or_sections, axis=0):
     before = (slice(None),) * axis
     return [ary[before + (slice(int(s), int(s) + len(p)),)] for s, p in zip(starts, pieces)]
 
-
+# %% ../nbs/004_shapes.ipynb #a5ae2b52
 def _named_split(name: str, least: int, axis: Callable) -> None:
     def door(ary, indices_or_sections):
         if ary.ndim < least:
@@ -454,7 +454,7 @@ _named_split("dsplit", 3, lambda a: 2)
 for _function in available("unstack"):
     FUNCTIONS[_function] = lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0))
 
-# %% ../nbs/004_shapes.ipynb #a5ae2b52
+# %% ../nbs/004_shapes.ipynb #4c96b980
 @implements(np.flip)
 def _flip(m, axis=None):
     axes = axes_of(axis, m.ndim)
@@ -464,7 +464,7 @@ def _flip(m, axis=None):
 FUNCTIONS[np.flipud] = lambda m: _flip(m, 0)
 FUNCTIONS[np.fliplr] = lambda m: _flip(m, 1)
 
-
+# %% ../nbs/004_shapes.ipynb #4fa4ee1e
 @implements(np.rot90)
 def _rot90(m, k=1, axes=(0, 1)):
     if len(axes) != 2 or len(axes_of(list(axes), m.ndim)) != 2:
@@ -488,7 +488,7 @@ def _roll(a, shift, axis=None):
     axes = tuple([axes_of(k, a.ndim)[0] for k in axes.ravel().tolist()])
     return bind(roll, a, shift=tuple(shifts.ravel().tolist()), axis=axes)
 
-
+# %% ../nbs/004_shapes.ipynb #c1d1d02d
 @implements(np.tile)
 def _tile(A, reps):
     reps = tuple(np.atleast_1d(reps).tolist())
@@ -498,7 +498,7 @@ def _tile(A, reps):
     spread = np.broadcast_to(apart, tuple([m for pair in zip(reps, shape) for m in pair]))
     return np.reshape(spread, [r * n for r, n in zip(reps, shape)])
 
-
+# %% ../nbs/004_shapes.ipynb #9077b267
 @implements(np.repeat)
 def _repeat(a, repeats, axis=None):
     a = _ravel(a) if axis is None or not a.ndim else a
@@ -539,7 +539,7 @@ def _insert(arr, obj, values, axis=None):
     )
     return moved(lambda a, v: np.insert(a, obj, v, axis), arr, values)
 
-
+# %% ../nbs/004_shapes.ipynb #9f650e44
 def _choose(a, choices, out=None, mode="raise"):
     no_out("choose", out)
     return moved(lambda *places: np.choose(plain(a), places, mode=mode), *choices)
@@ -585,7 +585,7 @@ def _pad(array, pad_width, mode="constant", **keywords):
         array = np.moveaxis(_pad_first(np.moveaxis(array, axis, 0), low, high, mode, here), 0, axis)
     return array
 
-
+# %% ../nbs/004_shapes.ipynb #3fa78c1f
 def _of_axis(value: Any, axis: int, ndim: int) -> Any:
     return (
         value
@@ -633,7 +633,7 @@ def stack_arrays(*arrays: Any, axis: int) -> np.ndarray:
         return np.array(arrays)
     return np.stack(arrays, axis)
 
-
+# %% ../nbs/004_shapes.ipynb #390aa7fe
 concatenate = linear(
     lambda *arrays, axis: np.concatenate(arrays, axis), cut, name="concatenate", variadic=True
 )
@@ -644,7 +644,7 @@ stack = linear(
     variadic=True,
 )
 
-
+# %% ../nbs/004_shapes.ipynb #d3997b7e
 @implements(np.concatenate, np.concat)
 def _concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     no_out("concatenate", out)
@@ -655,7 +655,7 @@ def _concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     joined = bind(concatenate, *arrays, axis=axis)
     return joined if dtype is None else cast_to(joined, dtype)
 
-
+# %% ../nbs/004_shapes.ipynb #f244e24d
 @implements(np.stack)
 def _stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     no_out("stack", out)
@@ -721,7 +721,7 @@ def _select(condlist, choicelist, default=0):
         result = np.where(condition, choice, result)
     return result
 
-
+# %% ../nbs/004_shapes.ipynb #62fd08fc
 @implements(np.piecewise)
 def _piecewise(x, condlist, funclist, *args, **kw):
     x = as_operand(x)
@@ -763,7 +763,7 @@ def _piecewise_everywhere(x, masks, funclist, args, kw):
 def _piece(x, function, args, kw):
     return function(x, *args, **kw) if callable(function) else np.full_like(x, function)
 
-
+# %% ../nbs/004_shapes.ipynb #0715ca35
 @implements(np.linspace)
 def _linspace(
     start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None
@@ -780,7 +780,7 @@ def _linspace(
     )
     return (grid, step) if retstep else grid
 
-
+# %% ../nbs/004_shapes.ipynb #694ac845
 @implements(np.logspace)
 def _logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     base = np.expand_dims(base, axis) if np.ndim(base) else base

@@ -527,7 +527,8 @@ def slider(
             f"a slider starts at one of its values, {fmt(values)}, not at {fmt(start)}"
         )
     bind, half = _control(values, f"{label or column} ")
-    chosen = altair.param(name=re.sub(r"\W+", "_", f"chosen {column}"), value=start, bind=bind)
+    letters = re.sub(r"[^\0-\x7f]", lambda c: f"u{ord(c[0]):x}", f"chosen {column}")
+    chosen = altair.param(name=re.sub(r"\W+", "_", letters), value=start, bind=bind)
     own = altair.datum[column]
     kept = abs(own - chosen) < half if half else own == chosen
     held = [_hold(leaf, rows) for leaf in getattr(chart, "layer", [chart])]

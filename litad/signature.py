@@ -131,7 +131,7 @@ IN_C = dict(
     zip(DTYPES, [ctypes.c_double, ctypes.c_float, ctypes.c_int64, ctypes.c_int32, ctypes.c_bool])
 )
 
-
+# %% ../nbs/056_signature.ipynb #fcfa5c55
 def describe(value: Any) -> tuple[Any, list]:
     "The tree of a value and the operands that it mentions."
     kind = type(value)
@@ -453,7 +453,7 @@ def slots_of(cls: type) -> list[str]:
     member = types.MemberDescriptorType
     return [name for space in spaces for name, x in space.items() if type(x) is member]
 
-
+# %% ../nbs/056_signature.ipynb #a2d2ab0a
 DEFINITION = object.__basicsize__ + 24  # after the class, the name and the qualified name
 
 

@@ -122,15 +122,20 @@ def known_length(
     "How long a slice is, if its end is its start plus a number."
     if not (type(start) is Tracer and type(stop) is Tracer):
         return None
-    a, b = _base(start), _base(stop)
-    return b[1] - a[1] if a[0] is b[0] else None
+    (u, one, a), (v, two, b) = _base(start), _base(stop)
+    return b - a if u is v and one == two else None
 
 
-def keep_range(i: Any, start: Any, stop: Any) -> None:
+def keep_range(i: Any, start: Any, stop: Any, step: Any = 1) -> None:
     "Remember the numbers that a loop's index can be."
-    low, high = range_of(start)[0], range_of(stop)[1]
-    if type(i) is Tracer and low is not None and high is not None:
-        here.ranges[i.variable] = low, high - 1
+    if isinstance(step, Box) or type(i) is not Tracer:
+        return
+    low, high = (start, stop) if step > 0 else (stop, start)
+    low, high = range_of(low)[0], range_of(high)[1]
+    v, scale, more = _base(i)
+    if low is not None and high is not None and abs(scale) == 1:
+        ends = (low, high - 1) if step > 0 else (low + 1, high)
+        here.ranges[v] = tuple(sorted([(end - more) * scale for end in ends]))
 
 
 def range_of(x: Any) -> tuple:
@@ -139,26 +144,44 @@ def range_of(x: Any) -> tuple:
         return (x, x) if isinstance(x, (int, np.integer)) else (None, None)
     if type(x) is not Tracer:
         return None, None
-    v, more = _base(x)
-    low, high = here.ranges.get(v, (None, None))
-    return (None, None) if low is None else (low + more, high + more)
+    v, scale, more = _base(x)
+    if v not in here.ranges:
+        return None, None
+    low, high = sorted([scale * end + more for end in here.ranges[v]])
+    return low, high
 
 
-def _base(x: Tracer) -> tuple[Variable, int]:
-    "A traced integer as another one plus a number."
-    v, more = x.variable, 0
+def _base(x: Tracer) -> tuple[Variable, int, int]:
+    "A traced integer by another one: u, a, b of a u + b."
+    v, scale, more = x.variable, 1, 0
     for e in reversed(x.trace.equations):
-        if v not in e.outputs:
-            continue
-        name = getattr(e.primitive, "name", "")
-        numbers = [k for k in e.inputs if type(k) is not Variable]
-        if name not in ("add", "subtract") or len(numbers) != 1 or np.ndim(numbers[0]):
-            break
-        if name == "subtract" and e.inputs[1] is not numbers[0]:
-            break
-        more += int(numbers[0]) if name == "add" else -int(numbers[0])
-        (v,) = [k for k in e.inputs if type(k) is Variable]
-    return v, more
+        if v in e.outputs:
+            step = _linear(e)
+            if step is None:
+                break
+            v, a, b = step
+            scale, more = scale * a, more + scale * b
+    return v, scale, more
+
+
+def _linear(e: Any) -> tuple | None:
+    "u, a, b of an equation that computes a u + b."
+    name, inputs = getattr(e.primitive, "name", ""), e.inputs
+    numbers = [k for k, x in enumerate(inputs) if type(x) is not Variable]
+    if len(inputs) != 2 or len(numbers) != 1 or not _is_whole(inputs[numbers[0]]):
+        return None
+    c, u = int(inputs[numbers[0]]), inputs[1 - numbers[0]]
+    if name == "multiply":
+        return u, c, 0
+    if name == "add":
+        return u, 1, c
+    if name == "subtract":
+        return (u, 1, -c) if numbers[0] == 1 else (u, -1, c)
+    return None
+
+
+def _is_whole(x: Any) -> bool:
+    return not np.ndim(x) and isinstance(x, (int, np.integer))
 
 
 def read(
@@ -261,16 +284,12 @@ def aligned(
 ) -> tuple[list, dict]:  # arrays, and the windows of the result
     "Arrays that can be combined element by element."
     windows: dict = {}
+    sizes: dict = {}  # the axis of a result is that of the operand whose window it has
     for x in spans:
         if isinstance(x, Span):
             for axis, w in x.windows.items():
-                windows.setdefault(axis, w)
-    sizes = {
-        axis: min(
-            np.shape(x.value)[axis] for x in spans if isinstance(x, Span) and axis in x.windows
-        )
-        for axis in windows
-    }
+                if windows.setdefault(axis, w) is w:
+                    sizes.setdefault(axis, np.shape(x.value)[axis])
     return [_moved(x, windows, sizes) for x in spans], windows
 
 
@@ -346,7 +365,7 @@ def product(a: Any, b: Any) -> Any:
     if one not in left.windows and two not in right.windows:
         y = np.matmul(left.value, right.value)
         return Span(y, _left_over(left, right, np.ndim(y)))
-    inner = left.windows.get(one) or right.windows.get(two)
+    inner = Window(0, (left.windows.get(one) or right.windows.get(two)).length)
     sizes = (np.shape(left.value)[one], np.shape(right.value)[two])
     values = []
     for x, axis in ((left, one), (right, two)):

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['colour_columns', 'fullest', 'number_of', 'first_free', 'colour_symmetric', 'Stars', 'sums', 'cheaper_colours',
-           'sparse_jacobian', 'recover', 'side_by_side', 'with_entries', 'cut_matrix', 'check_pattern', 'with_probe',
-           'check_probe', 'sparse_hessian', 'symmetric_entries']
+           'sparse_jacobian', 'recover', 'pictured', 'side_by_side', 'with_entries', 'cut_matrix', 'check_pattern',
+           'with_probe', 'check_probe', 'sparse_hessian', 'symmetric_entries']
 
 # %% ../nbs/028_sparse.ipynb #285cf566
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def colour_symmetric(
             stars.colour(v)
     return np.array(stars.colours, int)
 
-
+# %% ../nbs/028_sparse.ipynb #93b612e0
 class Stars:
     """A star colouring in the making; sets of colours are integers, a bit per colour."""
 
@@ -171,7 +172,7 @@ def sparse_jacobian(
     matrix = recover(f, selection, kwargs, recorded, pattern, plan, colours, given)
     return cut_matrix(matrix, values, treedef, selection)
 
-
+# %% ../nbs/028_sparse.ipynb #8a7c338b
 def recover(
     f, selection, kwargs, recorded: Recorded | None, pattern, plan: Plan, colours, given: bool
 ) -> Any:
@@ -190,7 +191,34 @@ def recover(
         )
     return matrix
 
-# %% ../nbs/028_sparse.ipynb #8a7c338b
+# %% ../nbs/028_sparse.ipynb #c058ece9
+@cache
+def pictured() -> type:
+    "SciPy's sparse array, with a picture of the places of its entries on a page."
+    base = scipy_sparse().csr_array
+    plain = lambda self: (base, ((self.data, self.indices, self.indptr), self.shape))  # noqa: E731
+    own = {"_repr_mimebundle_": _picture, "__reduce__": plain, "__module__": base.__module__}
+    return type("csr_array", (base,), own)
+
+
+def _picture(self: Any, include: Any = None, exclude: Any = None) -> dict:
+    from litad.show import points, show
+
+    place, size = self.tocoo(), 60  # at most so many dots to a side
+    step = [max(1, math.ceil(n / size)) for n in self.shape]
+    cells = zip(place.row.tolist(), place.col.tolist())
+    dots = sorted({(i // step[0] * step[0], j // step[1] * step[1]) for i, j in cells})
+    if not dots:
+        return {"text/plain": repr(self)}
+    claim = f"{self.shape[0]} by {self.shape[1]}, of which {self.nnz} are not zero"
+    rows = [{"column": j, "row": i} for i, j in dots]
+    drawn = points(rows, "column", "row", width=260, height=260).mark_square(
+        size=max(4, 9000 / size**2)
+    )
+    drawn.encoding.y.scale = {"reverse": True}
+    return show(drawn, claim).bundle | {"text/plain": repr(self)}
+
+# %% ../nbs/028_sparse.ipynb #03ccfcad
 def side_by_side(stacks: list) -> np.ndarray:
     "Stacks of arrays as the rows of one matrix."
     no_boxes("jacobian", stacks)
@@ -202,7 +230,7 @@ def side_by_side(stacks: list) -> np.ndarray:
 def with_entries(pattern: Any, entries: np.ndarray) -> Any:
     "A sparse array with the places of a pattern."
     places = pattern.indices.copy(), pattern.indptr.copy()
-    return scipy_sparse().csr_array((entries, *places), shape=pattern.shape)
+    return pictured()((entries, *places), shape=pattern.shape)
 
 
 def cut_matrix(matrix: Any, values: list, treedef: tuple, selection: Selection) -> Any:

@@ -194,7 +194,8 @@ def _stiffness(self: Explicit, rate: Callable, t: Any, y: Any, h: Any, step: Ste
         change = slopes[k] - slopes[k - 1]
     else:
         first, new, last = step.held
-        apart, change = new - y, (last if self.reuses else rate(t + h, new)) - first
+        apart = 0.5 * length * (last - first)
+        change = rate(t + h, new + apart) - last
     bent = np.sum(np.abs(still(change)) ** 2) * length * length
     return np.sqrt(bent / (np.sum(np.abs(still(apart)) ** 2) + 1e-30)) / self.border
 

@@ -114,6 +114,9 @@ for _name in (
 def get(a: Any, index: Any) -> Any:
     "a[index]."
     parts = as_parts(index)
+    if type(index) is Span and not isinstance(a, Span):
+        places = index.filled(0)
+        return Span(get(a, places), {k - np.ndim(a) + 1: w for k, w in index.windows.items()})
     if isinstance(a, (Box, Span)):
         if not isinstance(a, Span) and any(map(is_moving, parts)):
             _fix_ends(parts)
@@ -317,7 +320,8 @@ def augment_attribute(a: Any, name: str, operation: str, v: Any) -> None:
 @for_source
 def fresh(x: Any) -> Any:
     "An array that an operator has made, to store into."
-    return Buffer(x) if type(x) is np.ndarray and x.ndim and x.dtype.kind in kinds() else x
+    made = type(x) is np.ndarray or (type(x) is Tracer and not here.regions)
+    return Buffer(x) if made and x.ndim and x.dtype.kind in kinds() else x
 
 
 def kinds() -> str:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEVER', 'PERHAPS', 'ALWAYS', 'LOOPS', 'SCOPES', 'RUNTIME', 'RESULT', 'DONE', 'MAKING', 'own_nodes', 'leaves',
-           'quoted', 'conditional', 'assign', 'statement', 'Exits', 'exits_of', 'assigned', 'reads', 'is_own',
+           'quoted', 'conditional', 'assign', 'statement', 'Exits', 'exits_of', 'Cases', 'assigned', 'reads', 'is_own',
            'Statements', 'Expressions', 'function_rewritten', 'does_store', 'tree_rewritten', 'rewritten', 'Calls',
            'calls_rewritten']
 
@@ -302,6 +302,44 @@ def _without(stmts: list, name: str) -> list:
 
 Exits.guarded, Exits.loop = _guarded, _loop
 
+# %% ../nbs/047_syntax.ipynb #cc36fe08
+class Cases(ast.NodeTransformer):
+    """A match only says which case it is, with an if for what each does; a while's test assigns nothing."""
+
+    count = 0
+
+    def block(self, stmts: list) -> list:
+        return [x for s in stmts for x in _as_list(self.visit(s))]
+
+    def visit_Match(self, node: ast.Match) -> Any:
+        node = self.generic_visit(node)
+        self.count += 1
+        name = f"__case{self.count}__"
+        new, chain = copy.copy(node), []
+        new.cases = [copy.copy(c) for c in node.cases]
+        for k, case in reversed(list(enumerate(new.cases))):
+            made = conditional(f"{name} == {k}", case.body, case.body[0])
+            made.orelse, chain = chain, [made]
+            case.body = [assign(name, str(k), case.body[0])]
+        return [assign(name, "-1", node), new, *chain]
+
+    def visit_While(self, node: ast.While) -> Any:
+        node = self.generic_visit(node)
+        if not _names_inside(node.test) or node.orelse:
+            return node
+        leave = quoted("if not test_: break", node, test_=node.test)
+        node.test, node.body = ast.copy_location(ast.Constant(True), node), [leave, *node.body]
+        return node
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        return node
+
+    visit_Lambda = visit_ClassDef = visit_AsyncFunctionDef = visit_FunctionDef
+
+
+def _as_list(x: Any) -> list:
+    return x if isinstance(x, list) else [x]
+
 # %% ../nbs/047_syntax.ipynb #109cc36a
 def assigned(
     block: list,
@@ -315,6 +353,8 @@ def assigned(
             found[n.name] = None
         elif isinstance(n, (ast.Import, ast.ImportFrom)):
             found.update(dict.fromkeys((a.asname or a.name.split(".")[0]) for a in n.names))
+        elif isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name:
+            found[n.name] = None
         elif isinstance(n, ast.ExceptHandler) and n.name:
             found[n.name] = None
     inner = {x for n in own_nodes(block) if isinstance(n, _COMPREHENSIONS) for x in _targets(n)}
@@ -400,7 +440,7 @@ class Statements:
         self.body, self.globals, self.count = body, global_names, 0
         self.inner: dict = {}  # names that are assigned in a body
         self.stores = stores
-        self.expressions = Expressions(stores)
+        self.expressions = Expressions(stores, self)
 
     def merged(self, s: ast.stmt, blocks: list) -> tuple:
         "The names that a statement hands on."
@@ -439,9 +479,12 @@ class Statements:
 
     def block(self, stmts: list) -> list:
         out: list = []
+        around = self.expressions.before
         for s in stmts:
+            self.expressions.before = []
             made = getattr(self, f"on_{type(s).__name__}", self.other)(s)
-            out += made if isinstance(made, list) else [made]
+            out += [*self.expressions.before, *(made if isinstance(made, list) else [made])]
+        self.expressions.before = around
         return out
 
 # %% ../nbs/047_syntax.ipynb #47fd6e50
@@ -583,17 +626,19 @@ Statements.on_FunctionDef, Statements.other = _on_function, _other
 class Expressions(ast.NodeTransformer):
     """Calls, subscripts, boolean operators and conditional expressions as calls of the runtime."""
 
-    def __init__(self, stores: bool):
-        self.stores = stores
+    def __init__(self, stores: bool, owner: Any = None):
+        self.stores, self.owner = stores, owner
+        self.before: list = []  # functions that have to be defined before the statement
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
-        if _names_inside(node):
-            return self.generic_visit(node)
         name = "and_" if isinstance(node.op, ast.And) else "or_"
-        *values, last = [self.visit(v) for v in node.values]
-        for v in reversed(values):
-            last = quoted(f"{RUNTIME}.{name}(a_, lambda: b_)", node, a_=v, b_=last)
-        return last
+        first, *others = node.values
+        rest = node.values[1] if len(others) == 1 else copy.copy(node)
+        if len(others) > 1:
+            rest.values = others
+        made = quoted(f"{RUNTIME}.{name}(a_)", node, a_=self.visit(first))
+        made.args += [self.deferred(rest), *_assigned_inside(rest)]
+        return made
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         node = self.generic_visit(node)
@@ -601,11 +646,38 @@ class Expressions(ast.NodeTransformer):
             return quoted(f"{RUNTIME}.not_(a_)", node, a_=node.operand)
         return node
 
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        node = self.generic_visit(node)
+        if not isinstance(node.op, ast.Pow) or isinstance(node.right, ast.Constant):
+            return node
+        return quoted(f"{RUNTIME}.power(a_, b_)", node, a_=node.left, b_=node.right)
+
     def visit_IfExp(self, node: ast.IfExp) -> Any:
-        if _names_inside(node):
-            return self.generic_visit(node)
-        a, b, c = self.visit(node.body), self.visit(node.orelse), self.visit(node.test)
-        return quoted(f"{RUNTIME}.choose(c_, lambda: a_, lambda: b_)", node, a_=a, b_=b, c_=c)
+        made = quoted(f"{RUNTIME}.choose(c_)", node, c_=self.visit(node.test))
+        parts = [node.body, node.orelse]
+        made.args += [*map(self.deferred, parts), *_assigned_inside(parts)]
+        return made
+
+    def deferred(self, node: Any) -> Any:
+        "An expression as a function; one that assigns names is defined before the statement."
+        if not _names_inside(node):
+            return quoted("lambda: value_", node, value_=self.visit(node))
+        if self.owner is None or self.within:
+            raise NoSource("it assigns a name inside of a condition inside of a comprehension")
+        name = self.owner.name("part")
+        said = ast.copy_location(ast.Return(node), node)
+        self.before.append(self.owner.part(name, [said], node))
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
+
+    within = 0  # how many comprehensions are around
+
+    def visit_ListComp(self, node: Any) -> Any:
+        self.within += 1
+        node = self.generic_visit(node)
+        self.within -= 1
+        return node
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda = visit_ListComp
 
     def visit_Compare(self, node: ast.Compare) -> Any:
         node = self.generic_visit(node)
@@ -615,6 +687,16 @@ class Expressions(ast.NodeTransformer):
         made = quoted(f"{RUNTIME}.compare({names})", node)
         made.args += [node.left, *node.comparators]
         return made
+
+
+def _assigned_inside(node: Any) -> list:
+    "The names that an expression assigns, as an argument; none if there are none."
+    names = tuple(assigned(node if isinstance(node, list) else [node]))
+    return [ast.copy_location(ast.Constant(names), _first(node))] if names else []
+
+
+def _first(node: Any) -> Any:
+    return node[0] if isinstance(node, list) else node
 
 
 def _names_inside(node: ast.AST) -> bool:
@@ -628,6 +710,8 @@ def _visit_call(self: Expressions, node: ast.Call) -> Any:
     if isinstance(node.func, ast.Name) and node.func.id in _FORBIDDEN:
         raise NoSource(f"it calls {node.func.id}")
     own = isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == RUNTIME
+    if getattr(node.func, "id", "") == "sum" and node.args:
+        node.args[0] = _with_zeros(node.args[0])
     node = self.generic_visit(node)
     if own:
         return node
@@ -635,6 +719,18 @@ def _visit_call(self: Expressions, node: ast.Call) -> Any:
     f = quoted(f"{RUNTIME}.{name}", node)
     new = ast.Call(f, [node.func, *node.args], node.keywords)
     return ast.copy_location(new, node)
+
+
+def _with_zeros(x: Any) -> Any:
+    "What is summed, with zeros in place of what a condition leaves out."
+    if not isinstance(x, (ast.GeneratorExp, ast.ListComp)) or not x.generators[-1].ifs:
+        return x
+    *others, last = x.generators
+    test = last.ifs[0] if len(last.ifs) == 1 else ast.BoolOp(ast.And(), last.ifs)
+    zero = ast.Constant(0)
+    element = ast.IfExp(ast.copy_location(test, last.ifs[0]), x.elt, ast.copy_location(zero, x))
+    last = ast.comprehension(last.target, last.iter, [], last.is_async)
+    return ast.copy_location(type(x)(ast.copy_location(element, x.elt), [*others, last]), x)
 
 
 def _visit_subscript(self: Expressions, node: ast.Subscript) -> Any:
@@ -679,7 +775,7 @@ def function_rewritten(
     said = [n for n in own_nodes(node.body) if isinstance(n, (ast.Global, ast.Nonlocal))]
     global_names = {x for n in said if isinstance(n, ast.Global) for x in n.names}
     outer = {x for n in said if isinstance(n, ast.Nonlocal) for x in n.names}
-    body = Exits().function(node.body)
+    body = Exits().function(Cases().block(node.body))
     statements = Statements(body, global_names, stores)
     inside = statements.block(body)
     new = copy.copy(node)
@@ -757,6 +853,7 @@ class Calls(ast.NodeTransformer):
 
 
 MAKING = set(
+    "nditer ndenumerate "
     "zeros ones empty full eye identity zeros_like ones_like empty_like full_like ndarray array asarray copy "
     "arange linspace logspace tile repeat diag concatenate stack vstack hstack outer float64 float32".split()
 )

@@ -90,7 +90,7 @@ def number(x: Any) -> Any:
     "A value with a dtype: Python's own complex numbers have none."
     return np.complex128(x) if type(x) is complex else x
 
-
+# %% ../nbs/029_taylor.ipynb #b15a8dd9
 def pending(curve: Curve, known: list, more: Callable | None = None) -> Series:
     "A series with coefficients to come."
     series = Series(curve, known, more)
@@ -283,7 +283,7 @@ def powers(out, primitive, operands, moving, parameters) -> Callable:
 
     return integral(out, slope)
 
-
+# %% ../nbs/029_taylor.ipynb #a09bc8c8
 def product_tree(out: Series, a: Series, n: int) -> Callable:
     "A whole power by repeated squaring."
     made = []
@@ -308,7 +308,7 @@ def fixed_power(out: Series, a: Series, b: Any) -> Callable:
 
     return more
 
-
+# %% ../nbs/029_taylor.ipynb #a64934fb
 def own_products(x: Series, first: int, j: int) -> Any:
     "The sum of the products of two coefficients of one series, whose orders add up to j."
     total = 0.0
@@ -335,7 +335,7 @@ def root(out, primitive, operands, moving, parameters) -> Callable:
 
     return more
 
-
+# %% ../nbs/029_taylor.ipynb #66f6cc16
 RECIPES = {
     ops.divide: quotient,
     ops.reciprocal: quotient,
@@ -418,20 +418,12 @@ def jet(
     given, variables = [t for step in steps for t in step], selection.variables()
     curve = Curve(len(steps), fresh_level(*variables, *given))
     weights = [1 if normalised else math.factorial(j) for j in range(len(steps) + 1)]
-    boxes = [
-        Series(
-            curve,
-            [
-                v.copy() if type(v) is np.ndarray else v,
-                *[fit(step[k] / w, v) for step, w in zip(steps, weights[1:])],
-            ],
-        )
-        for k, v in enumerate(variables)
-    ]
+    own = [v.copy() if type(v) is np.ndarray else v for v in variables]
+    later = [[fit(s[k] / w, v) for s, w in zip(steps, weights[1:])] for k, v in enumerate(own)]
+    boxes = [Series(curve, [v, *more]) for v, more in zip(own, later)]
     try:
-        leaves, treedef = check_outputs(
-            "jet", call("jet", f, selection.call_with(boxes), {}), curve.level
-        )
+        out = call("jet", f, selection.call_with(boxes), {})
+        leaves, treedef = check_outputs("jet", out, curve.level)
     finally:
         curve.level.open = False
     if not any(mine(curve, x) for x in leaves):
@@ -457,7 +449,7 @@ def coefficients(curve: Curve, x: Any, weights: list) -> list:
         )
     return [fit(c * w, c) if w != 1 else c for c, w in zip(x.known, weights)]
 
-
+# %% ../nbs/029_taylor.ipynb #31343464
 def is_order(series: Any) -> bool:
     "Whether a number of derivatives was given, and not the derivatives of a curve."
     return isinstance(series, (int, np.integer)) and not isinstance(series, bool)

@@ -107,7 +107,7 @@ class Shared(NamedTuple):
 FINISHED, FRAME = 64, 128  # bytes from the start of a frame, where the next chunk is counted
 SPACE = 64  # bytes of a register in a frame
 
-
+# %% ../nbs/053_threads.ipynb #2db0c0bd
 def outlined(
     name: str,  # of the worker
     chunks: Chunks,
@@ -151,7 +151,7 @@ def _own_status(needed: bool) -> tuple[list, list]:
     told += ["  %status.was = atomicrmw or ptr %status.all, i32 %status.mine acq_rel"]
     return (own, told) if needed else ([], [])
 
-
+# %% ../nbs/053_threads.ipynb #3b377b42
 def worker_text(name: str, chunks: Chunks, free: dict) -> list[str]:
     "The function that takes chunks: what every thread runs."
     loads = []
@@ -177,7 +177,7 @@ def worker_text(name: str, chunks: Chunks, free: dict) -> list[str]:
         *["  br label %next", "none:", "  ret void", "}"],
     ]
 
-
+# %% ../nbs/053_threads.ipynb #d974a97a
 def call_text(name: str, chunks: Chunks, free: dict, frame: str, threads: int) -> list[str]:
     "The lines that run a loop: ask for helpers, take chunks, wait for those that others took."
     mark = frame.replace("frame", "share")
@@ -312,7 +312,7 @@ def _after_fork() -> None:
 
 os.register_at_fork(after_in_child=_after_fork)
 
-
+# %% ../nbs/053_threads.ipynb #085590ce
 def share(worker: int, frame: int, chunks: int, wanted: int) -> None:
     "Get help with a loop; return when no helper is looking at the frame."
     job, interrupted, start, own = None, False, time.perf_counter(), time.thread_time()

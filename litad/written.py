@@ -353,7 +353,7 @@ def moving_lines(text: Text) -> tuple[list, int]:
             held[k] = into
         spare += [t for t in done if t not in spare and t != into]
         if fills:
-            written.append(f"{text.name(k)} = {text.call(k)}, {into})")
+            written.append(f"{text.name(k)} = {text.call(k)}, out={into})")
         else:
             written.append(f"{into}{'[:] = ' if into else ''}{text.name(k)} = {text.call(k)})")
     return written, count
@@ -378,7 +378,7 @@ def source_of(text: Text) -> tuple[str, int]:
         "scalars(p)": [f"{text.name(k)} = {text.call(k)})" for k in numbers]
         + [f"return {tuple_of([t.scale for t in rows])}, {tuple_of(numbers)}"],
         "look(p, n, x, s, y, rows, t)": [f"{tuple_of(numbers)} = n"] * bool(numbers) + [f"{tuple_of(still)} = s"] * bool(still)
-        + moving + again + [f"subtract({text.name(text.value)}, y, rows[{len(rows)}])"],
+        + moving + again + [f"subtract({text.name(text.value)}, y, out=rows[{len(rows)}])"],
     }  # fmt: skip
     return "\n".join(
         ["\n    ".join([f"def {name}:", *body]) for name, body in blocks.items()]

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 import nbformat
 import yaml
-from chapters import NUMBER, page_name, processed, reference
+from chapters import NUMBER, front_links, linked, page_name, processed, reference
 from notebook import NOTEBOOKS, ROOT, notebook_paths
 from page import mathml, outside_references
 
@@ -48,7 +48,7 @@ def prepare(force: bool = False) -> int:
     for name, text in reference().items():
         write(Path(name), text)
     readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("](nbs/", "](")
-    write(Path("index.md"), NUMBER.sub("", readme))
+    write(Path("index.md"), linked(NUMBER.sub("", readme), front_links()))
     for name in PAGES:
         text = (ROOT / name).read_text(encoding="utf-8").replace("](nbs/", "](")
         write(Path(name), NUMBER.sub("", text))

@@ -245,14 +245,21 @@ def linked(source: str, links: dict[str, str]) -> str:
     "Prose whose names of code lead to their definitions; not in code blocks, headings or links."
 
     def place(match: re.Match[str]) -> str:
-        name = match[1].removesuffix("()").removeprefix("litad.")
-        target = links.get(name)
+        target = links.get(match[2])
         return f"[`{match[1]}`]({target})" if target else match[0]
 
-    parts = re.split(r"(```.*?```|\[[^\]]*\]\([^)]*\)|^#+ .*$|^\|.*\|$)", source, flags=re.S | re.M)
-    even = [re.sub(r"(?<!`)`([\w.]+(?:\(\))?)`(?!`)", place, part) for part in parts[::2]]
-    parts[::2] = even
+    parts = re.split(r"(```.*?```|\[[^\]]*\]\([^)]*\)|^#+ .*$)", source, flags=re.S | re.M)
+    code = re.compile(r"(?<!`)`((?:litad\.)?(\w+)(?:\([^`|\n]*)?)`(?!`)")
+    parts[::2] = [code.sub(place, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def front_links() -> dict[str, str]:
+    "Where the public names are, from the front page."
+    found = {name: f"{home}.ipynb#{name}" for name, home in home_of_names().items()}
+    return {
+        name: to for name, to in found.items() if name in pages().get(home_of_names()[name], ())
+    }
 
 
 def reference() -> dict[str, str]:

@@ -55,7 +55,8 @@ def table() -> str:
     packages = ", ".join(
         f"{name} {v}" for name, v in about["versions"].items() if name not in ("litad", "numpy")
     )
-    said = f"Measured {about['date']} on one core of an {about['cpu']}, Python {about['python']}; {packages}."
+    machine = f"one core of an {about['cpu']}, Python {about['python']}"
+    said = f"Measured {about['date']} on {machine}; {packages}."
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", said])
 
 

@@ -12,6 +12,7 @@ from scipy import optimize
 from litad import LitadError
 from litad.fit import FitError, curve_fit, fit
 from litad.intervals import propagate
+from litad.written import Sheet, spread_rows, written
 
 exp, cos, sin, pi = np.exp, np.cos, np.sin, np.pi
 PROBLEMS = json.loads((NOTEBOOKS / "data" / "nist_strd.json").read_text())["datasets"]
@@ -261,3 +262,143 @@ def test_an_equation_that_is_not_stiff_compiles_explicit_steps():
     t, begin = np.linspace(0, 10, 11), np.array([1.0, 0.0])
     assert calm_solver(oscillator, t, begin, (2.0,), 1e-7, 1e-9) == "tsit5"
     assert calm_solver(stiff, t, begin, (2.0,), 1e-7, 1e-9) == "auto"
+
+
+MANY = np.linspace(0, 5, 5000)
+HUM = 0.05 * np.random.default_rng(3).standard_normal(len(MANY))
+
+
+def waves(x, a, b, c):
+    return a * np.sin(b * x) + c
+
+
+def test_a_page_is_the_jacobian():
+    models = [
+        (waves, [1.5, 2.0, 0.3]),
+        (lambda x, a, b: np.where(x > 2, a * x, b * np.sqrt(x + 1)), [1.0, 2.0]),
+        (lambda x, a, b: np.maximum(a * x, b) ** 1.5 / (1 + np.abs(x - 1.3)), [1.0, 2.0]),
+        (lambda x, a, b: a**x + b**2 * x**b + np.logaddexp(a * x, b), [1.3, 1.7]),
+        (
+            lambda x, a, b, c: np.hypot(a * x, b) - np.arctan2(c, x + 1) * np.tanh(b),
+            [1.3, 1.7, 0.4],
+        ),
+        (lambda x, a, b: 1 / (a + b * x) - (-x) / -a + 0 * b, [1.3, 1.7]),
+        (lambda x, a, b: a + 0 * x + b * 2.0, [1.3, 1.7]),
+        (lambda x, a, b: -(a - b * x) - (b * x - a) + (a - x) * (a - x), [1.3, 1.7]),
+        (lambda x, a, b: np.exp(a) * np.expm1(b * x) * np.float64(2), [0.3, -0.7]),
+    ]
+    for f, p in models:
+        n = len(p)
+        free = tuple(range(n))
+        page = written(f, MANY, n, free, MANY.shape)
+        assert page is not None
+        y, rows = spread_rows(f, MANY, p, free, MANY.shape)
+        sheet = Sheet(page, MANY, HUM, None, p, free)
+        for _ in range(2):
+            got, factors = sheet.columns(np.array(p))
+            assert np.allclose(
+                got[:-1] * factors[:, None], np.array([*rows]), rtol=1e-12, atol=1e-13
+            ), f
+            assert np.allclose(got[-1], y - HUM, rtol=1e-12, atol=1e-13)
+
+
+def test_a_page_sees_what_the_model_reads():
+    level, calm = 1.0, {"size": 2.0}
+    held = np.array([3.0])
+
+    def f(x, a, b):
+        return a * np.exp(-b * x) * calm["size"] + level + held[0]
+
+    for _ in range(3):
+        y = f(MANY, 2.0, 0.5) + HUM
+        found = curve_fit(f, MANY, y, [1.5, 0.4])
+        other = curve_fit(f, MANY, y, [1.5, 0.4], callback=lambda p, s: False)
+        assert np.allclose(found.popt, other.popt, atol=1e-4 * other.stderr.min())
+        level, calm["size"] = level + 1.0, calm["size"] + 1
+        held[0] += 1
+
+
+def test_models_that_know_how_many_points_there_are():
+    for f in (
+        lambda x, a, b: a * np.exp(-b * x) + len(x) / 5000,
+        lambda x, a, b: a * np.exp(-b * x / x.max()),
+        lambda x, a, b: a * np.exp(-b * (x - x[0])) + np.linspace(0, 1, len(x)),
+        lambda x, a, b: a * np.cumsum(np.exp(-b * x)) / x.size,
+    ):
+        y = f(MANY, 2.0, 0.5) + HUM
+        for jit in (False, True):
+            found = curve_fit(f, MANY, y, [1.5, 0.4], jit=jit)
+            assert np.all(np.abs(found.popt - [2, 0.5]) < 5 * found.stderr)
+
+
+def test_branches_on_parameters_have_no_page():
+    f = lambda x, a, b: a * np.exp(-b * x) if b < 0.45 else a / (1 + b * x)
+    y = 2 / (1 + 0.6 * MANY) + HUM
+    found = curve_fit(f, MANY, y, [1.5, 0.7])
+    assert written(f, MANY, 2, (0, 1), MANY.shape) is None
+    assert np.all(np.abs(found.popt - [2, 0.6]) < 5 * found.stderr)
+
+
+def test_several_numbers_at_a_place():
+    X = np.array([MANY, MANY[::-1] ** 2])
+    f = lambda X, a, b: a * np.exp(-b * X[0]) + a * X[1]
+
+    def g(X, a, b):
+        u, v = X
+        return a * np.exp(-b * u) + a * v
+
+    y = f(X, 2.0, 0.5) + HUM
+    assert written(f, X, 2, (0, 1), MANY.shape) is not None
+    for h in (f, g):
+        for jit in (False, True):
+            found = curve_fit(h, X, y, [1.5, 0.4], jit=jit)
+            assert np.all(np.abs(found.popt - [2, 0.5]) < 5 * found.stderr)
+
+
+def test_weights_masks_and_held_parameters():
+    y = waves(MANY, 1.5, 2.0, 0.3) + HUM
+    sigma = 0.05 + 0.01 * MANY
+    keep = MANY < 4
+    for how in (
+        dict(sigma=sigma),
+        dict(mask=keep),
+        dict(weights=keep * 1.0),
+        dict(fixed={"c": 0.3}),
+        dict(bounds=([0, 1, -1], [3, 3, 1])),
+    ):
+        found = curve_fit(waves, MANY, y, [1.3, 1.9, 0.1], **how)
+        other = curve_fit(waves, MANY, y, [1.3, 1.9, 0.1], callback=lambda p, s: False, **how)
+        assert np.allclose(found.popt, other.popt, atol=1e-4 * other.stderr[:2].min())
+        assert np.allclose(found.pcov, other.pcov, rtol=1e-6)
+
+
+@pytest.mark.parametrize("degree", [3, 6, 9])
+@pytest.mark.parametrize("jit", [False, True])
+def test_polynomials_of_many_points(degree, jit):
+    x = np.linspace(0, 10, 4000)
+    truth = (
+        np.linspace(1, 2, degree + 1)
+        * (-1.0) ** np.arange(degree + 1)
+        / 5.0 ** np.arange(degree + 1)
+    )
+    y = np.polyval(truth[::-1], x) + 0.1 * np.random.default_rng(1).standard_normal(len(x))
+    f = lambda x, *p: np.polyval(p[::-1], x)
+    found = curve_fit(f, x, y, np.ones(degree + 1), jit=jit)
+    exact = np.polynomial.Polynomial.fit(x, y, degree)
+    assert np.isclose(found.rss, np.sum((y - exact(x)) ** 2), rtol=1e-10)
+    assert np.allclose(found.popt, exact.convert().coef, atol=1e-3 * found.stderr, rtol=0)
+
+
+def test_a_start_without_numbers_is_named():
+    with pytest.raises(FitError, match="not finite at the start"):
+        curve_fit(lambda x, a, b: a * np.log(b * x - 1), MANY, HUM)
+    with pytest.raises(LitadError, match="a number for each point"):
+        curve_fit(lambda x, a, b: a * x[:-1] + b, MANY, HUM)
+
+
+def test_what_is_known_only_together_is_said():
+    y = 2 * np.exp(-0.5 * MANY) + HUM
+    for jit in (False, True):
+        found = curve_fit(lambda x, a, b, c: a * b * np.exp(-c * x), MANY, y, jit=jit)
+        assert np.isinf(found.stderr[:2]).all() and np.isfinite(found.stderr[2])
+        assert any("does not change the curve" in note for note in found.notes)

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import readme_chart
+import readme_table
 from notebook import NOTEBOOKS, ROOT, notebook_paths
 
 from litad import LitadError, grad
@@ -71,6 +72,17 @@ def test_picture_is_the_one_of_the_tour():
     stored = (NOTEBOOKS / "images" / "lynx_hare.svg").read_text(encoding="utf-8")
     assert stored == readme_chart.picture(), "remedy: python scripts/readme_chart.py"
     assert "<script" not in stored and "href" not in stored
+
+
+def test_times_are_those_that_were_measured():
+    assert readme_table.written(README) == README, "remedy: python scripts/readme_table.py"
+    rows = [line for line in readme_table.table().splitlines() if line.startswith("| ")]
+    assert len(rows) == len(readme_table.RACES) + 2
+    for peer in readme_table.PEERS:
+        assert any(
+            cell.strip()
+            for cell in [row.split("|")[rows[0].split("|").index(f" {peer} ")] for row in rows[2:]]
+        )
 
 
 WITHOUT_SOURCE = """

@@ -83,7 +83,7 @@ def test_names_in_prose_lead_to_their_definitions():
     links = {"grad": "reverse.ipynb#grad"}
     prose = "Call `grad(f)` or `grad`.\n\n```python\n`grad`\n```\n[`grad`](x.ipynb) and `other`"
     found = chapters.linked(prose, links)
-    assert found.count("(reverse.ipynb#grad)") == 1 and "or [`grad`](reverse" in found
+    assert found.count("(reverse.ipynb#grad)") == 2 and "Call [`grad(f)`](reverse" in found
 
 
 def test_numbers_of_chapters_are_not_in_addresses():
@@ -103,3 +103,24 @@ def test_a_page_as_a_reader_sees_it(site, name):
 def test_what_a_reader_does(site, act):
     with browser.Browser() as page:
         act(page, site)
+
+
+@in_a_browser
+def test_what_is_wrong_with_a_page_is_found(tmp_path):
+    (tmp_path / "bad.html").write_text(
+        '<main><p style="color: #aaa">pale</p><div style="width: 700px">wide</div><svg></svg>'
+        '<figure class="chart"></figure><img alt="" src="http://example.org/x.png">'
+        "<script>window.smalldocsToggleScheme = () => {}; console.error('oops')</script></main>"
+    )
+    with check_site.served(tmp_path) as base, browser.Browser() as page:
+        found = "\n".join(check_site.look(page, base, "bad.html"))
+    for said in (
+        "1 charts do not come to life",
+        "no alternative text: <svg>",
+        "no alternative text: <img",
+        "hard to read, light: P. rgb(170, 170, 170) on 255,255,255: 2.3",
+        'wider than a phone: <div style="width: 700px">',
+        "asks another host: http://example.org/x.png",
+        "error: oops",
+    ):
+        assert said in found, found
