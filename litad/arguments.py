@@ -134,7 +134,7 @@ class Selection(NamedTuple):
 # %% ../nbs/016_arguments.ipynb #435f0ae0
 _ALONE = flatten((0.0,))[1]  # the treedef of one argument that is no container
 
-
+# %% ../nbs/016_arguments.ipynb #5fb7d017
 def select(
     name: str,  # of the transformation, for messages
     args: tuple,  # the positional arguments of the call
@@ -356,7 +356,7 @@ _MAKERS = set(
     "zeros ones empty full eye identity ndarray array arange linspace copy zeros_like full_like "
     "ones_like empty_like".split()
 )
-_WALKERS = {"array", "nditer", "ndenumerate"}  # of boxes NumPy makes arrays of objects
+_WALKERS = {"array", "asarray", "nditer", "ndenumerate"}  # of boxes NumPy makes arrays of objects
 
 # %% ../nbs/016_arguments.ipynb #f2e689c9
 def fills_arrays(

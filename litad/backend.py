@@ -223,7 +223,7 @@ class AutodiffBackend:
     def __repr__(self) -> str:
         return self.name
 
-
+# %% ../nbs/116_backend.ipynb #75b1070e
 def _no_namespace(inner: Any) -> LitadError:
     return LitadError(
         "AutodiffBackend decorates a namespace of arrays",

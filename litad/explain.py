@@ -4,14 +4,20 @@
 
 # %% auto #0
 __all__ = ['fallbacks', 'reason', 'slow_way', 'memory_of', 'residuals_of', 'HotLoop', 'loops_of', 'hot_loop', 'width_of',
-           'marked', 'Explanation', 'kept_by_loops', 'said_of_loop', 'Speeds', 'speeds_here', 'seconds', 'Measured',
-           'roofline', 'explain']
+           'marked', 'Explanation', 'kept_by_loops', 'said_of_loop', 'work_of', 'Speeds', 'speeds_here', 'seconds',
+           'Measured', 'roofline', 'explain', 'lines_noted', 'blocks_of', 'FourWays']
 
 # %% ../nbs/076_explain.ipynb #bfa1a307
+import ast
 import functools
+import html
+import linecache
 import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,9 +26,12 @@ from .core import Box, LitadError
 from .engine import assembly, improved
 from .jit import Call, Compiler, NoEntry, NoProgram, Options, jit, plan_of
 from .loops import outline
-from .passes import show_passes
-from .pieces import Piece, Specialisation, operations, traffic
-from .program import Program, Variable
+from .passes import optimise, show_passes
+from .calling import converted, staged
+from .pieces import COST, FREE, Piece, Specialisation, traffic
+from .program import Program, Trace, Variable, trace
+from .reverse import grad
+from .source import NoSource, source_of
 from .show import line, mimebundle, points
 from .surroundings import compiler_of
 from .tree import leaf_type, tree_map
@@ -270,10 +279,107 @@ def said_of_loop(row: dict) -> str:
     return "; ".join(parts)
 
 # %% ../nbs/076_explain.ipynb #fa558bd2
+def work_of(
+    program: Program,
+    known: dict | None = None,  # the numbers that variables have
+) -> tuple[float, int]:  # operations, and loops whose turns are not known
+    "The operations of a run."
+    known, work, unknown = dict(known or {}), 0.0, 0
+    for equation in program.equations:
+        if getattr(equation.primitive, "regions", None):
+            more, without = _work_of_loop(equation, known)
+            work, unknown = work + more, unknown + without
+            continue
+        work += _work_of_line(equation)
+        number = _number_of(equation, known)
+        if number is not None:
+            known[equation.outputs[0]] = number
+    return work, unknown
+
+
+_MOVES = {*FREE, "at_get", "at_put", "put", "copy", "concatenate", "take", "scatter", "where"}
+_READS = {"sum", "max", "min", "prod", "all", "any", "mean", "cumsum", "argmax", "argmin"}
+
+
+def _work_of_line(equation: Any) -> float:
+    name, inputs = equation.primitive.name, equation.inputs
+    sizes = [x.size if type(x) is Variable else np.size(x) for x in inputs]
+    made = sum([y.size for y in equation.outputs])
+    if name in _MOVES:
+        return 0.0
+    if name == "at_add":
+        return sizes[1]
+    if name == "matmul":
+        made *= (inputs[0].shape or (1,))[-1]
+    return (max(sizes, default=0) if name in _READS else made) * COST.get(name, 1.0)
+
+
+_WHOLE = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "maximum": max, "minimum": min, "negative": lambda a: -a,
+}  # fmt: skip
+
+
+def _number_of(equation: Any, known: dict) -> float | None:
+    "What a line computes, if that is a whole number that follows from known ones."
+    f, (y, *more) = _WHOLE.get(equation.primitive.name), equation.outputs
+    if f is None or more or y.shape or y.dtype.kind not in "iu":
+        return None
+    values = [_known(x, known) for x in equation.inputs]
+    return None if None in values else f(*values)
+
+
+def _known(x: Any, known: dict) -> Any:
+    return known.get(x) if type(x) is Variable else (x if np.ndim(x) == 0 else None)
+
+# %% ../nbs/076_explain.ipynb #45039e6f
+def _work_of_loop(equation: Any, known: dict) -> tuple[float, int]:
+    operation = equation.primitive
+    inputs, regions = equation.inputs, operation.regions
+    if operation.name in ("cond", "switch"):
+        sides = [work_of(r, _handed(r.inputs, inputs[1:], known)) for r in regions]
+        return max(sides)
+    if operation.name == "scan":
+        (body,) = regions
+        work, unknown = work_of(body, _handed(body.inputs[: operation.counts[0]], inputs, known))
+        return work * operation.length, unknown
+    if operation.name == "fori_loop":
+        return _work_of_turns(operation, inputs, known)
+    found = [work_of(r) for r in regions]
+    return sum([w for w, _ in found]), sum([u for _, u in found]) + (operation.name == "while_loop")
+
+
+def _handed(names: list, values: list, known: dict) -> dict:
+    pairs = [(v, _known(x, known)) for v, x in zip(names, values)]
+    return {v: x for v, x in pairs if x is not None}
+
+
+def _work_of_turns(operation: Any, inputs: list, known: dict) -> tuple[float, int]:
+    (body,) = operation.regions
+    low, high = (_known(x, known) for x in inputs[:2])
+    consts = _handed(body.inputs[1 : 1 + operation.counts[0]], inputs[2:], known)
+
+    def turn(i):
+        return work_of(body, consts if i is None else consts | {body.inputs[0]: i})
+
+    if low is None or high is None:
+        work, unknown = turn(None)
+        return work, unknown + 1
+    n = max(0, high - low)
+    if n <= 1:
+        work, unknown = turn(low)
+        return work * n, unknown
+    (first, unknown), (middle, _), (last, _) = map(turn, (low, (low + high - 1) / 2, high - 1))
+    return n * middle + n * (n + 1) / (6 * (n - 1)) * (first - 2 * middle + last), unknown
+
+# %% ../nbs/076_explain.ipynb #f36e1ba0
 def _numbers(self: Explanation) -> dict:
     "Counts that describe a specialisation."
     found: dict = {"lines traced": len(self.program), "lines after passes": len(self.optimised)}
-    found["operations"] = round(operations(self.special.core))
+    work, unknown = work_of(self.special.core)
+    found["operations"] = round(work)
+    if unknown:
+        found["loops whose turns depend on numbers"] = f"{unknown}, counted as one turn each"
     found["bytes in and out"] = traffic(self.special.core)
     found["bytes of temporaries"] = sum([p.kernel.arena for p in self.pieces])
     found["bytes stored for the reverse pass"] = sum([x["bytes"] for x in self.residuals])
@@ -415,7 +521,9 @@ def explain(
     compiled, copies = f if compiler_of(f) else jit(f), tree_map(_copied, (args, kwargs))
     again = lambda: compiled(*copies[0], **copies[1])  # noqa: E731
     source = plan_of(call.plan_key()).source
-    return Explanation(_name(f), special, fallbacks(call, special), again, source)
+    found = Explanation(_name(f), special, fallbacks(call, special), again, source)
+    found.function, found.arguments = getattr(compiler, "f", f), args
+    return found
 
 
 def _copied(x: Any) -> Any:
@@ -424,3 +532,173 @@ def _copied(x: Any) -> Any:
 
 def _name(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__).replace("<lambda>", "f")
+
+# %% ../nbs/076_explain.ipynb #b5e2d6f6
+@contextmanager
+def lines_noted(
+    path: str,  # of a file
+    first: int,  # lines in it
+    last: int,
+) -> Iterator[dict]:  # variables -> the line of the source that made them
+    "While this lasts, the lines of programs are noted with the lines of a function's source."
+    found: dict = {}
+
+    def note(results):
+        frame = sys._getframe(2)
+        while frame is not None:
+            if frame.f_code.co_filename == path and first <= frame.f_lineno <= last:
+                return found.update(dict.fromkeys(results, frame.f_lineno))
+            frame = frame.f_back
+        return None
+
+    before, Trace.noting = Trace.noting, note
+    try:
+        yield found
+    finally:
+        Trace.noting = before
+
+
+def blocks_of(
+    program: Program,
+) -> list[list[str]]:  # the printed lines of each equation, those of its regions with it
+    "A program's text, by its equations."
+    blocks: list = []
+    for text in str(program).splitlines()[1:]:
+        if re.match(r"  \S", text):
+            blocks.append([text[2:]])
+        else:
+            blocks[-1].append(text[2:])
+    blocks = [b for b in blocks if not re.match(r"\w+ = constant\b|return ", b[0])]
+    return blocks if len(blocks) == len(program.equations) else []
+
+# %% ../nbs/076_explain.ipynb #7cd70752
+class FourWays:
+    """A function's statements, each with its program, its way back and its machine loop."""
+
+    columns = ("source", "program", "way back", "machine")
+
+    def __init__(self, rows: list):
+        self.rows = rows  # of four lists of lines each
+
+    def __repr__(self) -> str:
+        widths = [
+            min(50, max([len(x) for r in self.rows for x in r[k]], default=0)) for k in range(4)
+        ]
+        line = lambda xs: "  ".join([x[:w].ljust(w) for x, w in zip(xs, widths)]).rstrip()  # noqa: E731
+        out = [line(self.columns), line(["-" * w for w in widths])]
+        for row in self.rows:
+            out += [line(xs) for xs in zip_longest(*row, fillvalue="")] + [""]
+        return "\n".join(out[:-1])
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        cell = '<td style="vertical-align:top;text-align:left;padding:2px 12px"><pre>{}</pre></td>'
+        head = "".join(
+            [f'<th style="text-align:left;padding:2px 12px">{c}</th>' for c in self.columns]
+        )
+        body = "".join(
+            [
+                "<tr>" + "".join([cell.format(html.escape("\n".join(x))) for x in r]) + "</tr>"
+                for r in self.rows
+            ]
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return {
+            "text/plain": repr(self),
+            "text/html": f'<div style="overflow-x:auto">{table}</div>',
+        }
+
+# %% ../nbs/076_explain.ipynb #c0feb26c
+def _four_ways(self: Explanation) -> FourWays:
+    "The function's source, program, way back and machine loop, statement by statement."
+    f, args = self.function, self.arguments
+    try:
+        source = source_of(f)
+    except (NoSource, AttributeError) as error:
+        raise LitadError(
+            "the source cannot be shown", got=str(error), instead="explain(f, ...) of a function"
+        ) from None
+    node = source.node
+    body = node.body if isinstance(node, ast.FunctionDef) else [node.body]
+    statements = [s for s in body if not _is_docstring(s)]
+    moving = [k for k, x in enumerate(args) if np.asarray(x).dtype.kind == "f"]
+    g = converted(f)
+    with staged(), lines_noted(source.path, node.lineno, node.end_lineno) as lines:
+        g = converted(f)
+        forward = optimise(trace(g, *args))
+        back = optimise(trace(grad(lambda *xs: np.sum(g(*xs)), tuple(moving)), *args))
+    rows = [_text_of(s, source.path) for s in statements]
+    made = _by_statement(forward, statements, lines)
+    undone = _backwards(back, statements, lines)
+    machine = self.machine_loops(made)
+    return FourWays([list(r) for r in zip(rows, made, undone, machine)])
+
+
+def _is_docstring(s: Any) -> bool:
+    return isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)
+
+
+def _text_of(s: Any, path: str) -> list[str]:
+    lines = [linecache.getline(path, k).rstrip("\n") for k in range(s.lineno, s.end_lineno + 1)]
+    indent = min([len(x) - len(x.lstrip()) for x in lines if x.strip()], default=0)
+    return [x[indent:] for x in lines]
+
+
+def _statement_of(line: int | None, statements: list) -> int | None:
+    found = [k for k, s in enumerate(statements) if line and s.lineno <= line <= s.end_lineno]
+    return found[0] if found else None
+
+# %% ../nbs/076_explain.ipynb #2d9b3f68
+def _by_statement(program: Program, statements: list, lines: dict) -> list:
+    out: list = [[] for _ in statements]
+    at = 0
+    for block, equation in zip(blocks_of(program), program.equations):
+        found = [_statement_of(lines.get(y), statements) for y in equation.outputs]
+        at = next((k for k in found if k is not None), at)
+        out[at] += block
+    return out
+
+
+def _backwards(program: Program, statements: list, lines: dict) -> list:
+    "The lines of the way back, at the statement whose values they undo."
+    out: list = [[] for _ in statements]
+    loops = [k for k, s in enumerate(statements) if isinstance(s, (ast.For, ast.While, ast.If))]
+    at = len(statements) - 1
+    pairs = list(zip(blocks_of(program), program.equations))
+    start = next((k for k, (_, e) in enumerate(pairs) if e.pulled), len(pairs))
+    for block, equation in pairs[start:]:
+        if getattr(equation.primitive, "regions", None) and loops:
+            at = loops.pop()
+        else:
+            read = [
+                _statement_of(lines.get(x), statements)
+                for x in equation.inputs
+                if type(x) is Variable
+            ]
+            after = loops[-1] + 1 if loops else 0  # of the loop that is undone next
+            at = min(at, max([after, *[k for k in read if k is not None]]))
+        out[at] += block
+    return out
+
+
+def _machine_loops(self: Explanation, made: list) -> list:
+    "The loops of the machine that no other contains, in order: those of statements with loops first."
+    out: list = [[] for _ in made]
+    looping = [k for k, block in enumerate(made) if any([x.startswith("  ") for x in block])]
+    rest = max([k for k, block in enumerate(made) if block], default=0)
+    for piece in self.pieces[:1]:
+        lines = assembly(piece.text, piece.level, piece.effort).splitlines()
+        loops = loops_of(lines)
+        outer = [x for x in loops if not any([a < x[0] and x[1] <= b for a, b in loops])]
+        for k, (first, last) in enumerate(outer):
+            out[looping[k] if k < len(looping) else rest] += _shown(lines[first : last + 1])
+    return out
+
+
+def _shown(lines: list, most: int = 30) -> list[str]:
+    "Instructions, for a column."
+    texts = [x if _LABEL.match(x) else "  " + " ".join(x.split()) for x in lines]
+    texts = [x for x in texts if not x.strip().startswith((".p2align", "#"))]
+    return texts if len(texts) <= most else [*texts[:most], f"  ({len(texts) - most} more)"]
+
+
+Explanation.machine_loops, Explanation.four_ways = _machine_loops, property(_four_ways)

@@ -63,7 +63,7 @@ def array_of(name: str, x: Any) -> np.ndarray:
             instead=f"np.asarray({name}, float)",
         ) from None
 
-
+# %% ../nbs/102_fit.ipynb #4307c78b
 def finite(name: str, x: np.ndarray, instead: str) -> None:
     "Refuse data with NaN or infinity among them."
     if math.isfinite(np.add.reduce(x, None)):  # NaN and infinity stay in a sum
@@ -142,7 +142,7 @@ def spread_of_data(sigma: Any, weights: Any, keep: np.ndarray) -> np.ndarray | N
         else np.full(int(keep.sum()), float(s.ravel()[0]))
     )
 
-
+# %% ../nbs/102_fit.ipynb #981b2469
 def _factor(s: np.ndarray, keep: np.ndarray) -> np.ndarray:
     "The triangular factor of a covariance."
     try:
@@ -340,7 +340,7 @@ def _r2(fit: Fit) -> float:
         total += float(np.sum((y - one * (one @ y) / (one @ one)) ** 2))
     return 1 - fit.chi2 / total if total > 0 else math.nan
 
-
+# %% ../nbs/102_fit.ipynb #320bc698
 def _log_likelihood(fit: Fit) -> float:
     "The logarithm of the likelihood of normal residuals."
     m, sizes = fit.size, 0.0
@@ -353,7 +353,7 @@ def _log_likelihood(fit: Fit) -> float:
     with np.errstate(divide="ignore"):
         return float(-0.5 * m * (math.log(2 * math.pi) + 1 + np.log(fit.chi2 / m)) - sizes)
 
-
+# %% ../nbs/102_fit.ipynb #981f9723
 def _counted(fit: Fit) -> int:
     "How many numbers were estimated."
     return len(fit.free) + (not fit.absolute)
@@ -375,7 +375,7 @@ def _place(fit: Fit, name: Any) -> int:
         "no parameter of this name", got=repr(name), rule="parameters are " + ", ".join(fit.names)
     )
 
-
+# %% ../nbs/102_fit.ipynb #9b98036b
 def _profile(fit: Fit, name: Any, level: float = 0.95) -> Profile:
     "The profile of a parameter: its interval, and the curve of the least sums of squares."
     k = _place(fit, name)
@@ -394,7 +394,7 @@ def _profile(fit: Fit, name: Any, level: float = 0.95) -> Profile:
         )
     return fit.how["profiles"][key]
 
-
+# %% ../nbs/102_fit.ipynb #0513c313
 def _interval(
     fit: Fit,
     name: Any = None,  # a parameter; by default all of them
@@ -427,7 +427,7 @@ def _predict(fit: Fit, x: Any, set: int = 0) -> np.ndarray:  # noqa: A002
     part = fit.squares.parts[set]
     return np.asarray(part.points.f(x, *fit.popt[part.columns]))
 
-
+# %% ../nbs/102_fit.ipynb #175bfbb5
 def _band(
     fit: Fit,
     x: Any,  # places
@@ -493,7 +493,7 @@ def _abscissa(fit: Fit, set: int) -> np.ndarray:  # noqa: A002
         return np.ravel(x).astype(float)
     return np.arange(float(len(part.keep)))
 
-
+# %% ../nbs/102_fit.ipynb #9363bf98
 def _chart(fit: Fit, level: float = 0.95, set: int = 0, title: str = "") -> Any:  # noqa: A002
     "The data, the curve, its confidence band, and the prediction band around it."
     import altair
@@ -522,7 +522,7 @@ def _chart(fit: Fit, level: float = 0.95, set: int = 0, title: str = "") -> Any:
         or f"The curve and its {100 * level:.4g} % bands: for itself, and for a new point",
     )
 
-
+# %% ../nbs/102_fit.ipynb #8b9d449b
 def _residual_chart(fit: Fit, set: int = 0, title: str = "What the curve leaves over") -> Any:  # noqa: A002
     "Data minus curve, in units of sigma, at their places."
     first = sum(len(part.y) for part in fit.squares.parts[:set])
@@ -533,7 +533,7 @@ def _residual_chart(fit: Fit, set: int = 0, title: str = "What the curve leaves 
         points({"x": x[::step], "residual": r[::step]}, "x", "residual") + rule(y=0.0), title=title
     )
 
-# %% ../nbs/102_fit.ipynb #9363bf98
+# %% ../nbs/102_fit.ipynb #d97a64fc
 def _correlation_chart(fit: Fit, title: str = "") -> Any:
     "The correlations of the parameters, as a map."
     import altair
@@ -570,7 +570,7 @@ def _correlation_chart(fit: Fit, title: str = "") -> Any:
         title=title or claim,
     )
 
-
+# %% ../nbs/102_fit.ipynb #124185e0
 def _profile_chart(fit: Fit, name: Any, level: float = 0.95, title: str = "") -> Any:
     "The profile of a parameter beside the straight line of its standard error."
     k = _place(fit, name)
@@ -626,7 +626,7 @@ def parts_of(
     ]  # fmt: skip
     return parts, union
 
-
+# %% ../nbs/102_fit.ipynb #bf46295b
 def start_from(p0: Any, names: list, bounds: tuple | None) -> np.ndarray:
     "Where the search starts: as given, 1, or the middle of bounds."
     if isinstance(p0, dict):
@@ -656,7 +656,7 @@ def start_from(p0: Any, names: list, bounds: tuple | None) -> np.ndarray:
     finite("p0", p0, "a finite start for each parameter")
     return p0
 
-# %% ../nbs/102_fit.ipynb #bf46295b
+# %% ../nbs/102_fit.ipynb #0e747e52
 def ends_of(bounds: Any, names: list) -> tuple | None:
     "Bounds as two arrays; None if there are none."
     if bounds is None:
@@ -687,7 +687,7 @@ def check_start(
         raise FitError("curve_fit: fewer points than parameters", got=f"{squares.size} points for {', '.join([names[k] for k in free])}",
                        rule="m numbers determine at most m parameters", instead=f"fixed={{{names[free[-1]]!r}: {p[free[-1]]}}} holds a parameter, or more points")  # fmt: skip
 
-
+# %% ../nbs/102_fit.ipynb #b4624e07
 def check_values(squares: Squares, p: np.ndarray, names: list) -> None:
     "Refuse a start at which the model has no numbers."
     for part in squares.parts:
@@ -795,7 +795,7 @@ def may_move(f: Any, *data: Any) -> Opened | None:
     given = Opened("curve_fit", (f, *data))
     return given if given.boxes else None
 
-
+# %% ../nbs/102_fit.ipynb #371ad038
 def through_data(given: Opened, how: dict, full_output: bool) -> Any:
     "A fit in plain numbers, and its parameters and covariance as functions of the data."
     if (
@@ -832,7 +832,7 @@ def through_data(given: Opened, how: dict, full_output: bool) -> Any:
         return fit.popt, fit.pcov, {"nfev": 0, "fvec": residual(found.x)}, fit.message, 1
     return fit
 
-
+# %% ../nbs/102_fit.ipynb #70533378
 def moved_covariance(fit: Fit) -> Any:
     "The covariance of the parameters as a function of the data."
     if fit.loss != "linear":
@@ -846,7 +846,7 @@ def moved_covariance(fit: Fit) -> Any:
     whole = place @ inner @ place.T
     return whole + (fit.covariance - plain(whole))  # to the last digit what it is without boxes
 
-# %% ../nbs/102_fit.ipynb #371ad038
+# %% ../nbs/102_fit.ipynb #bb4bd2a6
 KNOWN_OPTIONS = (
     "ftol",
     "xtol",
@@ -897,7 +897,7 @@ def check_options(method: Any, bounds: Any, nan_policy: Any, loss: str, options:
         )
     known_loss(loss)
 
-
+# %% ../nbs/102_fit.ipynb #eaa8f403
 def fitted(
     squares: Squares,
     names: list,
@@ -947,7 +947,7 @@ def fitted(
             raise no_fit(fit)
     return fit
 
-
+# %% ../nbs/102_fit.ipynb #e3d021ad
 def no_fit(fit: Fit) -> FitError:
     "The refusal of a search that ended at no minimum, with what it found."
     error = FitError(

@@ -15,39 +15,14 @@ from typing import Any
 import numpy as np
 
 from litad.arguments import (
-    boxable,
-    call,
-    check_function,
-    check_outputs,
-    check_turned,
-    connect,
-    floating,
-    no_path,
-    select,
-    own_results,
-    unbox,
-    with_aux,
-)
+    boxable, call, check_function, check_outputs, check_turned, connect, floating, no_path,
+    select, own_results, unbox, with_aux,
+)  # fmt: skip
 from .buffers import link, link_if_view, linked_getitem, present, put, tell_others
 from litad.core import (
-    HAND,
-    UFUNCS,
-    Box,
-    Level,
-    LitadError,
-    Primitive,
-    bind,
-    cast,
-    constant_of,
-    escaped,
-    fresh_level,
-    is_finite,
-    no_stranger,
-    residuals,
-    scale,
-    vanishes,
-    zeros_of,
-)
+    HAND, UFUNCS, Box, Level, LitadError, Primitive, bind, cast, constant_of, escaped,
+    fresh_level, is_finite, no_stranger, residuals, scale, vanishes, zeros_of,
+)  # fmt: skip
 from .ops import binary as slow_binary
 from .ops import add, divide, multiply, power, subtract
 from .shapes import getitem
@@ -177,7 +152,7 @@ TAME = {
 }
 _REAL = frozenset({np.ndarray, np.float64, float, int})
 
-
+# %% ../nbs/018_forward.ipynb #faeeb32d
 def pushed(primitive: Primitive, values: tuple, tangents: tuple, y: Any, tame: bool) -> Any:
     "The tangent of the result y of an elementwise operation on plain values; None for an operand at rest."
     total, finite = None, math.isfinite if type(y) is np.float64 else is_finite

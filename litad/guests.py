@@ -189,7 +189,7 @@ def _by_numpy(
 
 Guest.process = run
 
-
+# %% ../nbs/115_guests.ipynb #375809f8
 def _operate(self: Guest, operation: Any, leaves: list) -> list:
     "A function with a rule of its own, or one that looks at numbers: of a plan, one task."
     as_task = hasattr(operation, "types") and hasattr(operation, "f")
@@ -301,7 +301,7 @@ def _shaped(x: Any) -> Any:
         return type(x)([_shaped(part) for part in x])
     return np.broadcast_to(np.zeros((), x.dtype), x.shape) if isinstance(x, Guest) else x
 
-
+# %% ../nbs/115_guests.ipynb #5c119c1b
 def _host(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return type(x)([_host(part) for part in x])

@@ -17,7 +17,7 @@ import numpy as np
 
 from .bodies import region, strong, varying
 from .core import Box, Primitive
-from .indices import at_get, at_put, is_cheap, needed, region_shape
+from .indices import CHEAP, at_get, at_put, is_cheap, needed, region_shape
 from .liveness import HEADS
 from .program import Equation, Program, Tracer, Variable, evaluate
 from .record import CLOSED
@@ -273,7 +273,8 @@ def _residuals(
         else:
             again.update(dict.fromkeys(plan[0]))
             needs |= plan[1]
-    stored = _underived(stored, again, made, price, set(cotangents))
+    stored, more = _underived(stored, again, made, price, set(cotangents))
+    needs |= more
     again = [e for e in again if not set(stored).issuperset(e.outputs)]
     return stored, again, needs - local
 
@@ -281,32 +282,42 @@ def _residuals(
 SHORT = {"add", "subtract", "multiply", "negative", "square"}
 
 
-def _underived(stored: list, again: dict, made: dict, price: dict, gone: set) -> list:
-    "Without the numbers that follow from the others; the lines for them are added to those that run again."
-    left = list(stored)
+def _is_short(e: Equation) -> bool:
+    "Whether a line is a sum, a product or a small power."
+    small = e.primitive.name == "power" and isinstance(e.inputs[1], int) and 1 < e.inputs[1] < 4
+    return e.primitive.name in SHORT or small
+
+
+def _underived(stored: list, again: dict, made: dict, price: dict, gone: set) -> tuple[list, set]:
+    "Without the numbers that follow from the others, and the inputs that are read for them; the lines for them are added to those that run again."
+    left, needs = list(stored), set()
     for x in reversed(stored):
-        lines = _from_others(x, set(left) - {x}, made, price, gone)
-        if lines:
+        plan = _from_others(x, set(left) - {x}, made, price, gone)
+        if plan is not None:
             left.remove(x)
-            again.update(dict.fromkeys(lines))
-    return left
+            again.update(dict.fromkeys(plan[0]))
+            needs |= plan[1]
+    return left, needs
 
 
-def _from_others(x: Variable, others: set, made: dict, price: dict, gone: set) -> list | None:
-    lines, todo, sums = [], [x], 0
+def _from_others(x: Variable, others: set, made: dict, price: dict, gone: set) -> tuple | None:
+    lines, leaves, todo, sums = [], set(), [x], 0
     while todo:
         y = todo.pop()
-        if y in others or (y in price and price[y] == 0 and y not in gone):
+        if y in others:
+            continue
+        if y in price and price[y] == 0 and y not in gone:
+            leaves.add(y)
             continue
         e = made.get(y)
         if e is None or y in price or y.shape or len(lines) == 8:
             return None
-        sums += e.primitive.name in SHORT
-        if sums > 3 or not (e.primitive.name in SHORT or is_cheap(e.primitive)):
+        sums += _is_short(e) and y.dtype.kind == "f"
+        if sums > 3 or not (_is_short(e) or e.primitive.name in CHEAP):
             return None
         lines += [] if e in lines else [e]
         todo += [z for z in e.inputs if type(z) is Variable]
-    return lines if sums else None
+    return (lines, leaves) if sums else None
 
 # %% ../nbs/042_halves.ipynb #fc4f0e37
 class Waits:

@@ -82,7 +82,7 @@ def literal(
 SUFFIX = {"double": "f64", "float": "f32"}
 SUFFIX |= {v: f"v{n}{SUFFIX[kind]}" for v, (n, kind) in LANES.items() if kind in SUFFIX}
 
-
+# %% ../nbs/052_instructions.ipynb #eeae3444
 class Writer:
     """The body of a function in LLVM's language, line by line."""
 

@@ -145,7 +145,7 @@ def _jax_crossing(jax: Any, f: Callable) -> Callable:
 
     return crossing
 
-
+# %% ../nbs/117_interop.ipynb #29247656
 @functools.cache
 def linear_primitive() -> Any:
     "JAX's primitive for a function that is linear in all but its first operands, and whose transpose is given."
@@ -175,7 +175,7 @@ def _filled(t: Any, like: Any) -> Any:
     ad = needed("jax.interpreters.ad", "jax")
     return ad.instantiate_zeros(t) if isinstance(t, ad.Zero) else t
 
-
+# %% ../nbs/117_interop.ipynb #62e7d16c
 def _jvp_of_linear(primals: tuple, tangents: tuple, *, push: Callable, **_: Any) -> tuple:
     jax = needed("jax", "jax")
     tangents = [
@@ -195,7 +195,7 @@ def _transpose_of_linear(
     found = linear_primitive().bind(*values[:held], *cotangents, push=pull, pull=push, held=held)
     return [None] * held + list(found)
 
-
+# %% ../nbs/117_interop.ipynb #eea7fccf
 def _rows_of_linear(values: tuple, axes: tuple, **how: Any) -> tuple:
     jax = needed("jax", "jax")
     rows = [jax.numpy.moveaxis(x, k, 0) for x, k in zip(values, axes) if k is not None]
@@ -216,7 +216,7 @@ def _kinds(jax: Any, f: Callable, arrays: tuple) -> list:
     canonical = jax.dtypes.canonicalize_dtype
     return [jax.ShapeDtypeStruct(np.shape(y), canonical(np.asarray(y).dtype)) for y in ys]
 
-
+# %% ../nbs/117_interop.ipynb #170164e8
 def _pushforward(f: Callable, smooth: list) -> Callable:
     "The tangents of results as a function of primals and of tangents of the smooth ones."
 

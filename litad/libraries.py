@@ -90,69 +90,99 @@ class Library:
         "Where an array is."
         return getattr(x, "device", None)
 
-    def array(self, value: Any, like: Any) -> Any:
-        "Numbers of NumPy's as an array where another one is."
-        value = np.asarray(value)
-        return self.xp.asarray(
-            np.array(value), dtype=self.dtype(value.dtype), device=self.device(like)
-        )
+# %% ../nbs/113_libraries.ipynb #c8c9ebf9
+def _array(self: Library, value: Any, like: Any) -> Any:
+    "Numbers of NumPy's as an array where another one is."
+    value = np.asarray(value)
+    return self.xp.asarray(np.array(value), dtype=self.dtype(value.dtype), device=self.device(like))
 
-    def brought(self, value: Any, like: Any) -> Any:
-        "A fresh array of NumPy's where another one is: its memory may be taken over."
-        return self.array(value, like)
 
-    def reshaped(self, x: Any, shape: tuple) -> Any:
-        "An array in another shape."
-        return self.xp.reshape(x, shape)
+def _brought(self: Library, value: Any, like: Any) -> Any:
+    "A fresh array of NumPy's where another one is: its memory may be taken over."
+    return self.array(value, like)
 
-    def spread(self, x: Any, shape: tuple) -> Any:
-        "An array repeated to a shape."
-        return self.xp.broadcast_to(x, shape)
 
-    def met(self, x: Any) -> None:
-        "Take note of an array that is operated on."
+def _reshaped(self: Library, x: Any, shape: tuple) -> Any:
+    "An array in another shape."
+    return self.xp.reshape(x, shape)
 
-    def whole(self, x: Any, axis: int) -> Any:
-        "An array that lies in one piece along an axis."
+
+def _spread(self: Library, x: Any, shape: tuple) -> Any:
+    "An array repeated to a shape."
+    return self.xp.broadcast_to(x, shape)
+
+
+def _met(self: Library, x: Any) -> None:
+    "Take note of an array that is operated on."
+
+
+def _whole(self: Library, x: Any, axis: int) -> Any:
+    "An array that lies in one piece along an axis."
+    return x
+
+
+Library.array = _array
+Library.brought = _brought
+Library.reshaped = _reshaped
+Library.spread = _spread
+Library.met = _met
+Library.whole = _whole
+
+# %% ../nbs/113_libraries.ipynb #cccd9b17
+def _copied(self: Library, x: Any) -> Any:
+    "An array that nobody else can write into."
+    return self.xp.asarray(x, copy=True) if self.writable else x
+
+
+def _held(self: Library, x: Any, watched: list) -> Any:
+    "An array as a tape may keep it: copied if it is small or far away, else watched."
+    if not self.writable or (math.prod(x.shape) > LARGE and self.near(x)):
+        if self.writable:
+            seen = self.host(x)
+            watched.append((seen, fingerprint(seen)))
         return x
+    return self.copied(x)
 
-    def copied(self, x: Any) -> Any:
-        "An array that nobody else can write into."
-        return self.xp.asarray(x, copy=True) if self.writable else x
 
-    def held(self, x: Any, watched: list) -> Any:
-        "An array as a tape may keep it: copied if it is small or far away, else watched."
-        if not self.writable or (math.prod(x.shape) > LARGE and self.near(x)):
-            if self.writable:
-                seen = self.host(x)
-                watched.append((seen, fingerprint(seen)))
-            return x
-        return self.copied(x)
+def _stored(self: Library, x: Any, index: Any, v: Any) -> Any:
+    "A copy of x with v at an index."
+    y = self.copied(x)
+    y[index] = v
+    return y
 
-    def stored(self, x: Any, index: Any, v: Any) -> Any:
-        "A copy of x with v at an index."
-        y = self.copied(x)
-        y[index] = v
-        return y
 
-    def added(self, x: Any, index: Any, v: Any) -> Any:
-        "Zeros like x with v added at an index, repeats adding up: by NumPy, for want of a function in the standard."
-        out = np.zeros(x.shape, numpy_dtype(x.dtype))
-        np.add.at(out, index, self.host(v))
-        return self.array(out, x)
+def _added(self: Library, x: Any, index: Any, v: Any) -> Any:
+    "Zeros like x with v added at an index, repeats adding up: by NumPy, for want of a function in the standard."
+    out = np.zeros(x.shape, numpy_dtype(x.dtype))
+    np.add.at(out, index, self.host(v))
+    return self.array(out, x)
 
-    def apply(self, primitive: Primitive, arrays: list, parameters: dict, like: Any) -> Any:
-        "A primitive that the standard does not have: by NumPy, on the host, and back."
-        values = [self.sent(x) if is_guest(x) else x for x in arrays]
-        return self.array(primitive.impl(*values, **parameters), like)
 
-    def native(self, name: str) -> Callable | None:
-        "A function of the library that the standard does not have."
-        return None
+Library.copied = _copied
+Library.held = _held
+Library.stored = _stored
+Library.added = _added
 
-    def einsum(self, subscripts: str, *arrays: Any) -> Any:
-        "Sums of products by their letters: not in the standard."
-        return NotImplemented
+# %% ../nbs/113_libraries.ipynb #61b5b9e8
+def _apply(self: Library, primitive: Primitive, arrays: list, parameters: dict, like: Any) -> Any:
+    "A primitive that the standard does not have: by NumPy, on the host, and back."
+    values = [self.sent(x) if is_guest(x) else x for x in arrays]
+    return self.array(primitive.impl(*values, **parameters), like)
+
+
+def _native(self: Library, name: str) -> Callable | None:
+    "A function of the library that the standard does not have."
+    return None
+
+
+def _einsum(self: Library, subscripts: str, *arrays: Any) -> Any:
+    "Sums of products by their letters: not in the standard."
+    return NotImplemented
+
+
+Library.apply = _apply
+Library.native = _native
+Library.einsum = _einsum
 
 # %% ../nbs/113_libraries.ipynb #1a0cf4f7
 class Strict(Library):
@@ -190,15 +220,6 @@ class Torch(Library):
     def einsum(self, subscripts: str, *arrays: Any) -> Any:
         return self.xp.einsum(subscripts, *arrays)
 
-    def array(self, value: Any, like: Any) -> Any:
-        return self.xp.tensor(np.array(value), device=like.device)
-
-    def brought(self, value: Any, like: Any) -> Any:
-        value = np.asarray(value)
-        if not value.flags.writeable or min(value.strides, default=0) < 0:
-            return self.array(value, like)
-        return self.xp.from_numpy(value).to(like.device)
-
     def added(self, x: Any, index: Any, v: Any) -> Any:
         parts = index if type(index) is tuple else (index,)
         if not all([isinstance(p, np.ndarray) for p in parts]):
@@ -206,12 +227,29 @@ class Torch(Library):
         places = tuple([self.array(p, x) for p in parts])
         return self.xp.zeros_like(x).index_put(places, v, accumulate=True)
 
-    def native(self, name: str) -> Callable | None:
-        if name not in self.beyond:
-            return None
-        return getattr(self.xp, name, None) or getattr(self.xp.special, name, None)
+# %% ../nbs/113_libraries.ipynb #5e8b5690
+def _native(self: Torch, name: str) -> Callable | None:
+    if name not in self.beyond:
+        return None
+    return getattr(self.xp, name, None) or getattr(self.xp.special, name, None)
 
 
+def _array(self: Torch, value: Any, like: Any) -> Any:
+    return self.xp.tensor(np.array(value), device=like.device)
+
+
+def _brought(self: Torch, value: Any, like: Any) -> Any:
+    value = np.asarray(value)
+    if not value.flags.writeable or min(value.strides, default=0) < 0:
+        return self.array(value, like)
+    return self.xp.from_numpy(value).to(like.device)
+
+
+Torch.native = _native
+Torch.array = _array
+Torch.brought = _brought
+
+# %% ../nbs/113_libraries.ipynb #a103bb21
 def _off_the_tape(x: Any) -> LitadError:
     return LitadError(
         "NumPy's arithmetic on a tensor that PyTorch records would cut PyTorch's gradient",
@@ -312,37 +350,51 @@ class Dask(Library):
     def whole(self, x: Any, axis: int) -> Any:
         return x.rechunk({axis: -1})
 
-    def blockwise(self, f: Callable, name: str, arrays: list, dtype: Any) -> Any:
-        "A function that acts on elements, mapped over blocks: one layer of the graph."
-        elemwise = import_module("dask.array.core").elemwise
-        return elemwise(f, *arrays, dtype=dtype, name=f"{name}-{uuid.uuid4().hex}")
-
-    def apply(self, primitive: Primitive, arrays: list, parameters: dict, like: Any) -> Any:
-        if primitive.structure == "elementwise":
-            f = functools.partial(primitive.impl, **parameters) if parameters else primitive.impl
-            ones = [one_like(x) if hasattr(x, "dtype") else x for x in arrays]
-            with np.errstate(all="ignore"):
-                return self.blockwise(f, primitive.name, arrays, np.asarray(f(*ones)).dtype)
-        delayed, result = import_module("dask").delayed, blank_result(primitive, arrays, parameters)
-        task = delayed(primitive.impl, pure=False)(*arrays, **parameters)
-        return self.xp.from_delayed(task, result.shape, result.dtype)
-
-    def stored(self, x: Any, index: Any, v: Any) -> Any:
-        if not np.broadcast_to(np.int8(0), x.shape)[index].size:
-            return x
-        y = x.copy()
-        y[index] = v
-        return y
-
-    def einsum(self, subscripts: str, *arrays: Any) -> Any:
-        return NotImplemented if len(arrays) == 2 else self.xp.einsum(subscripts, *arrays)
-
-    def added(self, x: Any, index: Any, v: Any) -> Any:
-        delayed = import_module("dask").delayed
-        task = delayed(_added_by_numpy)(x.shape, numpy_dtype(x.dtype), index, v)
-        return self.xp.from_delayed(task, x.shape, x.dtype)
+# %% ../nbs/113_libraries.ipynb #448be244
+def _stored(self: Dask, x: Any, index: Any, v: Any) -> Any:
+    if not np.broadcast_to(np.int8(0), x.shape)[index].size:
+        return x
+    y = x.copy()
+    y[index] = v
+    return y
 
 
+def _added(self: Dask, x: Any, index: Any, v: Any) -> Any:
+    delayed = import_module("dask").delayed
+    task = delayed(_added_by_numpy)(x.shape, numpy_dtype(x.dtype), index, v)
+    return self.xp.from_delayed(task, x.shape, x.dtype)
+
+
+def _einsum(self: Dask, subscripts: str, *arrays: Any) -> Any:
+    return NotImplemented if len(arrays) == 2 else self.xp.einsum(subscripts, *arrays)
+
+
+Dask.stored = _stored
+Dask.added = _added
+Dask.einsum = _einsum
+
+# %% ../nbs/113_libraries.ipynb #159644a1
+def _blockwise(self: Dask, f: Callable, name: str, arrays: list, dtype: Any) -> Any:
+    "A function that acts on elements, mapped over blocks: one layer of the graph."
+    elemwise = import_module("dask.array.core").elemwise
+    return elemwise(f, *arrays, dtype=dtype, name=f"{name}-{uuid.uuid4().hex}")
+
+
+def _apply(self: Dask, primitive: Primitive, arrays: list, parameters: dict, like: Any) -> Any:
+    if primitive.structure == "elementwise":
+        f = functools.partial(primitive.impl, **parameters) if parameters else primitive.impl
+        ones = [one_like(x) if hasattr(x, "dtype") else x for x in arrays]
+        with np.errstate(all="ignore"):
+            return self.blockwise(f, primitive.name, arrays, np.asarray(f(*ones)).dtype)
+    delayed, result = import_module("dask").delayed, blank_result(primitive, arrays, parameters)
+    task = delayed(primitive.impl, pure=False)(*arrays, **parameters)
+    return self.xp.from_delayed(task, result.shape, result.dtype)
+
+
+Dask.blockwise = _blockwise
+Dask.apply = _apply
+
+# %% ../nbs/113_libraries.ipynb #bb1b1b82
 def _added_by_numpy(shape: tuple, dtype: np.dtype, index: Any, v: np.ndarray) -> np.ndarray:
     out = np.zeros(shape, dtype)
     np.add.at(out, index, v)

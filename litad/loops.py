@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['SOURCE', 'STEPS', 'SUMS', 'TERMS', 'JOINS', 'MUCH', 'SOME', 'FAR', 'BACK', 'CHANGES', 'UNROLL', 'CUTS', 'ROWS',
            'ATTEMPTS', 'Dim', 'Step', 'Store', 'Few', 'Reduction', 'Running', 'Product', 'term', 'Alone', 'step',
-           'running', 'reduction', 'may_be_windowed', 'product', 'Uses', 'repeats', 'Plan', 'Silent', 'Survey',
-           'survey', 'price', 'turned', 'may_lie_by_columns', 'pointwise', 'alike', 'Group', 'gather', 'join_group',
-           'Lowering', 'Partial', 'spread', 'pieces', 'side_by_side', 'Kernel', 'header', 'inner_text',
-           'outermost_loops', 'lives_of', 'share_places', 'memory_of', 'outer_text', 'build', 'place_results',
-           'hand_over', 'reads', 'may_overwrite', 'lower', 'linked', 'run', 'outline']
+           'running', 'reduction', 'may_be_windowed', 'product', 'Uses', 'repeats', 'gathered', 'all_of', 'Plan',
+           'Silent', 'Survey', 'survey', 'price', 'turned', 'may_lie_by_columns', 'pointwise', 'alike', 'Group',
+           'gather', 'join_group', 'Lowering', 'Partial', 'spread', 'pieces', 'side_by_side', 'Kernel', 'header',
+           'inner_text', 'outermost_loops', 'lives_of', 'share_places', 'memory_of', 'outer_text', 'build',
+           'place_results', 'hand_over', 'reads', 'may_overwrite', 'indexed', 'lower', 'linked', 'run', 'outline']
 
 # %% ../nbs/061_loops.ipynb #ef49f92a
 import copy
@@ -19,6 +19,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -336,6 +337,22 @@ def repeats(equation: Equation, x: Variable) -> bool:
     return y.size > x.size and name not in SUMS and name not in JOINS
 
 # %% ../nbs/061_loops.ipynb #54a7764e
+@contextmanager
+def gathered(missing: set) -> Iterator[None]:
+    "A stretch whose need for memory is noted."
+    try:
+        yield
+    except NeedsMemory as needs:
+        missing.update(needs.args)
+
+
+def all_of(missing: set) -> NeedsMemory:
+    "The need for all of several variables."
+    needs = NeedsMemory(next(iter(missing)))
+    needs.args = tuple(missing)
+    return needs
+
+# %% ../nbs/061_loops.ipynb #5248f943
 class Plan(Uses):
     """The steps of a program, and where its values lie."""
 
@@ -349,7 +366,12 @@ class Plan(Uses):
         super().__init__(program, place)
         self.draft, self.owned = draft, owned
         self.stolen: dict[Variable, Variable] = {}  # results stored over an array, and the array
-        made = [self.step_of(e) for e in program.equations]
+        made, missing = [], set()
+        for e in program.equations:
+            with gathered(missing):
+                made.append(self.step_of(e))
+        if missing:
+            raise all_of(missing)
         self.steps = [s for s in made if s is not None]
 
     def step_of(self, equation: Equation) -> Step | None:
@@ -604,9 +626,13 @@ class Lowering(Registers):
                 self.pointer[v] = "%none"
             elif self.place.get(v) == "memory" or v in draft.forced:
                 self.pointer[v] = None if v in self.plan.stolen else draft.temporary(v)
+        missing: set = set()
         for s in self.steps:
-            survey(self, s)
-            turned(self, s)
+            with gathered(missing):
+                survey(self, s)
+                turned(self, s)
+        if missing:
+            raise all_of(missing)
 
     def write(self) -> None:
         "Append the text of all steps."
@@ -627,8 +653,7 @@ class Lowering(Registers):
             elif kind == "alone":
                 members[0].write(self)
             else:
-                for s in members:
-                    self.leaf(s, at[s])
+                self.leaves(members, at)
 
     def result(self, v: Variable, index: tuple, x: str) -> None:
         "A finished element: remembered, and stored if somebody reads it from memory."
@@ -757,9 +782,7 @@ def _leaf(self: Lowering, s: Step, counters: list) -> None:
 def _write_few(self: Lowering, s: Few) -> None:
     "Compute a small array into registers."
     v = s.variable
-    if self.nested and not v.shape and s.equation.primitive.name == "guard":
-        self.result(v, (), self.guarded(s.equation))
-    elif v in self.draft.sums:
+    if v in self.draft.sums:
         kind = self.kind(v)
         terms = [self.operand(x, (), kind) for x in s.equation.inputs]
         self.result(v, (), combine(self.writer, "sum", kind, *terms))
@@ -774,30 +797,60 @@ def _write_few(self: Lowering, s: Few) -> None:
 Lowering.leaf, Lowering.write_few = _leaf, _write_few
 
 # %% ../nbs/061_loops.ipynb #3f74087e
-def _guarded(self: Lowering, equation: Equation) -> str:
-    "A guarded number, where what is guarded is a number or not a number."
-    writer, y = self.writer, equation.outputs[0]
-    gone, x = equation.inputs
-    kind = self.kind(y)
-    if kind not in ("double", "float"):
-        return self.compute(y, ())
-    number = self.operand(x, (), kind)
-    test = self.operand(gone, (), "i1")
-    k, slot = writer.number(), writer.slot(kind)
-    writer.do(f"store {kind} {number}, ptr {slot}")
-    lost = writer.let(f"fcmp uno {kind} {number}, {number}")
+def _guarded(self: Lowering, equations: Sequence[Equation]) -> list[str]:
+    "Guarded numbers, where what is guarded is a number or not a number."
+    writer, found, k, lost = self.writer, [], self.writer.number(), None
+    for e in equations:
+        kind = self.kind(e.outputs[0])
+        number = self.operand(e.inputs[1], (), kind)
+        found.append((kind, number, self.operand(e.inputs[0], (), "i1"), writer.slot(kind)))
+    for kind, number, _, slot in found:
+        writer.do(f"store {kind} {number}, ptr {slot}")
+        unlike = writer.let(f"fcmp uno {kind} {number}, {number}")
+        lost = unlike if lost is None else writer.let(f"or i1 {lost}, {unlike}")
     writer.do(
         f'br i1 {lost}, label %rare{k}, label %join{k}, !prof !{{!"branch_weights", i32 1, i32 100000}}'
     )
     writer.label(f"rare{k}")
-    kept = writer.let(f"select i1 {test}, {kind} {literal(0, kind)}, {kind} {number}")
-    writer.do(f"store {kind} {kept}, ptr {slot}")
+    for kind, number, test, slot in found:
+        lost = writer.let(f"fcmp uno {kind} {number}, {number}")
+        test = writer.let(f"and i1 {lost}, {test}")
+        kept = writer.let(f"select i1 {test}, {kind} {literal(0, kind)}, {kind} {number}")
+        writer.do(f"store {kind} {kept}, ptr {slot}")
     writer.do(f"br label %join{k}")
     writer.label(f"join{k}")
-    return writer.let(f"load {kind}, ptr {slot}")
+    return [writer.let(f"load {kind}, ptr {slot}") for kind, _, _, slot in found]
 
 
 Lowering.guarded = _guarded
+
+# %% ../nbs/061_loops.ipynb #e2bf1733
+def _leaves(self: Lowering, members: Sequence[Step], at: dict) -> None:
+    "Append the text of one turn of several steps."
+    if not (self.nested and all([type(s) is Few for s in members])):
+        for s in members:
+            self.leaf(s, at[s])
+        return
+    rank, ranks = {}, {}
+    for s in members:
+        known = max([rank.get(x, 0) for x in s.equation.inputs if type(x) is Variable], default=0)
+        guards = self.guards(s)
+        rank[s.variable] = known + guards
+        ranks.setdefault((known, guards), []).append(s)
+    for (_, guards), steps in sorted(ranks.items(), key=SOURCE):
+        for s in steps if not guards else ():
+            self.leaf(s, at[s])
+        for s, x in zip(steps, self.guarded([s.equation for s in steps]) if guards else ()):
+            self.result(s.variable, (), x)
+
+
+def _guards(self: Lowering, s: Step) -> bool:
+    "Whether a step is a guard with a jump."
+    v = s.variable
+    return s.equation.primitive.name == "guard" and not v.shape and v.dtype.kind == "f"
+
+
+Lowering.leaves, Lowering.guards = _leaves, _guards
 
 # %% ../nbs/061_loops.ipynb #22c04a61
 CUTS = 8
@@ -1213,6 +1266,15 @@ def may_overwrite(low: Lowering, s: Store, v: Variable, given: bool) -> bool:
 ATTEMPTS = 100
 
 
+def indexed(program: Program) -> set[Variable]:
+    "The arrays that are read at places which the program computes: these must lie in memory."
+    found = {e.inputs[0] for e in program.equations if e.primitive.name == "at_get"}
+    for e in program.equations:
+        for region in getattr(e.primitive, "regions", ()):
+            found |= indexed(region)
+    return {x for x in found if type(x) is Variable}
+
+
 def lower(
     program: Program,
     name: str = "kernel",  # of the function in the text
@@ -1221,7 +1283,7 @@ def lower(
     bits: int = 0,  # of the vector registers it is written for; 0 for this processor's
 ) -> Kernel:
     "The text of a kernel for a program."
-    forced: set[Variable] = set()
+    forced: set[Variable] = indexed(program)
     elided: set[Variable] = set()
     for _ in range(ATTEMPTS):
         draft = Draft(forced, elided)
@@ -1229,9 +1291,9 @@ def lower(
         try:
             kernel = build(program, draft, name, donate or {}, threads)
         except NeedsMemory as needs:
-            if needs.variable in forced:
+            if forced.issuperset(needs.args):
                 break
-            forced.add(needs.variable)
+            forced.update(needs.args)
             continue
         unread = set(draft.temporaries) - draft.loaded - draft.kept - elided
         if not unread:

@@ -85,41 +85,35 @@ class Solution:
     note: str = ""
     error: Any = None  # the sum of the errors of the steps, as they were estimated
 
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
+# %% ../nbs/092_ode.ipynb #3dd61c62
+def _message(self: Solution) -> str:
+    "What the status means."
+    status = plain(self.status)
+    words = MESSAGES.get(int(status), "") if not isinstance(status, Unknown) else "not yet known"
+    return f"{words}: {self.note}" if self.note else words
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "y" and "later" in self.__dict__:
-            self.y = self.later()
-            return self.y
-        raise AttributeError(f"a solution has no {name!r}")
 
-    def __iter__(self) -> Iterator:
-        return iter(SCIPYS)
+def _later(self: Solution, name: str) -> Any:
+    if name == "y" and "later" in self.__dict__:
+        self.y = self.later()
+        return self.y
+    raise AttributeError(f"a solution has no {name!r}")
 
-    def __contains__(self, name: str) -> bool:
-        return name in SCIPYS
 
-    def keys(self) -> list:
-        "The names of SciPy's fields."
-        return list(SCIPYS)
+Solution.message, Solution.__getattr__ = property(_message), _later
+Solution.success = property(lambda self: self.status >= 0)
+Solution.nlu = property(lambda self: self.njev)
 
-    @property
-    def message(self) -> str:
-        "What the status means."
-        status = plain(self.status)
-        words = (
-            MESSAGES.get(int(status), "") if not isinstance(status, Unknown) else "not yet known"
-        )
-        return f"{words}: {self.note}" if self.note else words
+# %% ../nbs/092_ode.ipynb #5aeeee15
+def _names(self: Solution) -> list:
+    "The names of SciPy's fields."
+    return list(SCIPYS)
 
-    @property
-    def success(self) -> Any:
-        return self.status >= 0
 
-    @property
-    def nlu(self) -> Any:
-        return self.njev
+Solution.keys = _names
+Solution.__iter__ = lambda self: iter(SCIPYS)
+Solution.__contains__ = lambda self, name: name in SCIPYS
+Solution.__getitem__ = lambda self, name: getattr(self, name)
 
 # %% ../nbs/092_ode.ipynb #72a16b53
 def _summary(self: Solution) -> list:
@@ -179,19 +173,6 @@ class Dense:
         theta, p = (t - step.t) / step.h, self.problem
         return p.solver.between(p.rate, step.t, step.y, step.h, step.held, theta)
 
-    def traced(self, t: Any) -> Any:
-        "The vector at a time that is not known yet."
-        p, steps = self.problem, self.steps
-        starts = np.array([constant_of(s.t) for s in steps])
-        ahead = (constant_of(t) - starts) * np.sign(self.times[-1] - self.times[0]) > 0
-        k = np.maximum(np.sum(ahead) - 1, 0)
-        parts = zip(*[(s.t, s.y, s.h, *s.held) for s in steps])
-        at, y, h, *held = [
-            np.take(np.where(k >= 0, np.stack([as_operand(x) for x in xs]), 0.0), k, axis=0)
-            for xs in parts
-        ]
-        return p.solver.between(p.rate, at, y, h, tuple(held), (t - at) / h)
-
     def __call__(self, t: Any) -> Any:
         layout = self.problem.layout
         if np.ndim(t) == 0:
@@ -207,6 +188,23 @@ class Dense:
 
     def __repr__(self) -> str:
         return f"Dense(from {fmt(self.times[0])} to {fmt(self.times[-1])}, {len(self.steps)} steps)"
+
+# %% ../nbs/092_ode.ipynb #da9778c1
+def _at_traced(self: Dense, t: Any) -> Any:
+    "The vector at a time that is not known yet."
+    p, steps = self.problem, self.steps
+    starts = np.array([constant_of(s.t) for s in steps])
+    ahead = (constant_of(t) - starts) * np.sign(self.times[-1] - self.times[0]) > 0
+    k = np.maximum(np.sum(ahead) - 1, 0)
+    parts = zip(*[(s.t, s.y, s.h, *s.held) for s in steps])
+    at, y, h, *held = [
+        np.take(np.where(k >= 0, np.stack([as_operand(x) for x in xs]), 0.0), k, axis=0)
+        for xs in parts
+    ]
+    return p.solver.between(p.rate, at, y, h, tuple(held), (t - at) / h)
+
+
+Dense.traced = _at_traced
 
 # %% ../nbs/092_ode.ipynb #96623624
 def solve_eagerly(problem: Problem, under: Boxed) -> Solution:
@@ -331,7 +329,7 @@ def _with_derivatives(problem: Problem, bare: Problem, under: Boxed, trail: Trai
         every = lambda: [problem.y0, *replay(problem, bare, under, plan)[0][1:-1], last]  # noqa: E731
     return times, every, outputs, met, _boxed_steps(problem, under, plan), last
 
-
+# %% ../nbs/092_ode.ipynb #e6e4d64d
 def _boxed_steps(problem: Problem, under: Boxed, plan: Schedule) -> list:
     "The steps with derivatives, for a dense output that was asked for."
     if not problem.dense:
@@ -374,7 +372,7 @@ def solve_in_program(problem: Problem, under: Boxed) -> Solution:
         TracedDense(problem, bare, under, found) if problem.dense else None, method=problem.solver.name,
     )  # fmt: skip
 
-
+# %% ../nbs/092_ode.ipynb #8b3b8a79
 def _the_end(
     problem: Problem, bare: Problem, under: Boxed, found: Traced, last: Any, at_events: Any
 ) -> tuple:  # the last time and state, and events
@@ -387,7 +385,7 @@ def _the_end(
         t, last = np.where(arrived, problem.t1, t), np.where(arrived, moved, last)
     return t, last, t_events, y_events
 
-# %% ../nbs/092_ode.ipynb #8b3b8a79
+# %% ../nbs/092_ode.ipynb #0a8e7849
 def _steps(found: Traced, t: Any, last: Any) -> tuple:
     "Times and states after every step, filled up with the last; NaN between the ends if there is no room for all."
     rows, count = found.states.shape[0], found.state.accepted
@@ -410,7 +408,7 @@ def _asked(problem: Problem, bare: Problem, under: Boxed, states: Any) -> tuple:
         states = np.stack(rows)
     return times, states
 
-
+# %% ../nbs/092_ode.ipynb #84aa3c6f
 def _status(problem: Problem, bare: Problem, found: Traced) -> Any:
     state, met = found.state, found.met
     many = state.accepted + state.rejected >= problem.control.most
@@ -502,7 +500,7 @@ def solve_ivp(
         found.t_events, found.y_events = [], []
     return found
 
-
+# %% ../nbs/092_ode.ipynb #ac9a4b4f
 def solved(problem: Problem) -> Solution:
     "The solution of a problem, in the way that its boxes ask for."
     under = boxed(problem)
@@ -557,7 +555,7 @@ class Sensitivities:
 
 MANY = 100  # variables, from which on reverse mode is tried
 
-
+# %% ../nbs/092_ode.ipynb #639716b8
 def with_sensitivities(problem: Problem, sens: Any) -> Solution:
     "Solve, and differentiate what is found."
     wanted = [n for n in ("y0", "args") if sens is True or n in sens]
@@ -632,7 +630,7 @@ def odeint(
     y = tree_map(lambda x: np.moveaxis(x, -1, 0), found.y)
     return (y, _information(found, t)) if full_output else y
 
-
+# %% ../nbs/092_ode.ipynb #f17db0ff
 def _columns_first(of: Any, turned: Any, tfirst: bool) -> Any:
     "A Jacobian of odeint's as one of solve_ivp's."
     if of is None:
@@ -653,7 +651,7 @@ def _no_tcrit(tcrit: Any) -> LitadError:
         instead="one call up to the critical time, and another from there",
     )
 
-
+# %% ../nbs/092_ode.ipynb #e6956438
 def _information(found: Solution, t: Any) -> dict:
     "What SciPy's dictionary says of a whole run; its entries for each time are all that of the last."
     count = max(np.size(t) - 1, 0)

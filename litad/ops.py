@@ -10,8 +10,8 @@ __all__ = ['LN2', 'LN10', 'exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p
            'remainder', 'fmod', 'floor_divide', 'maximum', 'fmax', 'minimum', 'fmin', 'where', 'is_guarded', 'guard',
            'logistic', 'hypot', 'arctan2', 'logaddexp', 'logaddexp2', 'copysign', 'nextafter', 'heaviside', 'ldexp',
            'real', 'imag', 'conjugate', 'hypotenuse', 'flat', 'phase', 'turned', 'real_part', 'power_in_base',
-           'power_in_exponent', 'chosen', 'larger', 'smaller', 'nonzero', 'share', 'binary', 'operators',
-           'with_keywords', 'outer_of', 'accumulate_of', 'reduce_of', 'reduceat_of', 'methods']
+           'power_in_exponent', 'chosen', 'extreme', 'nonzero', 'share', 'binary', 'operators', 'with_keywords',
+           'outer_of', 'accumulate_of', 'reduce_of', 'reduceat_of', 'methods']
 
 # %% ../nbs/003_ops.ipynb #000ab0a3
 import functools
@@ -166,26 +166,17 @@ def chosen(t: Any, better: Any, tie: Any) -> Any:
     return np.where(better, t, np.where(tie, t * 0.5, 0.0))
 
 # %% ../nbs/003_ops.ipynb #d117aa4c
-def larger(name: str) -> Primitive:
-    "The rules of maximum and fmax."
+def extreme(name: str, wins: np.ufunc, loses: np.ufunc) -> Primitive:
+    "The rules of a maximum or minimum: an operand is chosen where it wins, or where the other is no number."
     return elementwise(
         getattr(np, name),
-        lambda t, a, b: chosen(t, np.greater(a, b) | np.isnan(b), np.equal(a, b)),
-        lambda t, a, b: chosen(t, np.less(a, b) | np.isnan(a), np.equal(a, b)),
+        lambda t, a, b: chosen(t, wins(a, b) | np.isnan(b), np.equal(a, b)),
+        lambda t, a, b: chosen(t, loses(a, b) | np.isnan(a), np.equal(a, b)),
     )
 
 
-def smaller(name: str) -> Primitive:
-    "The rules of minimum and fmin."
-    return elementwise(
-        getattr(np, name),
-        lambda t, a, b: chosen(t, np.less(a, b) | np.isnan(b), np.equal(a, b)),
-        lambda t, a, b: chosen(t, np.greater(a, b) | np.isnan(a), np.equal(a, b)),
-    )
-
-
-maximum, fmax = larger("maximum"), larger("fmax")
-minimum, fmin = smaller("minimum"), smaller("fmin")
+maximum, fmax = (extreme(name, np.greater, np.less) for name in ("maximum", "fmax"))
+minimum, fmin = (extreme(name, np.less, np.greater) for name in ("minimum", "fmin"))
 
 # %% ../nbs/003_ops.ipynb #4becab98
 where = elementwise(

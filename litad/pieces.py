@@ -19,6 +19,7 @@ import numpy as np
 import litad.products  # noqa: F401  (matrix products enter the tables of litad.loops)
 import litad.regions  # noqa: F401  (and loops and branches)
 import litad.fronts  # noqa: F401  (walked along fronts where cells wait for each other)
+import litad.parts  # noqa: F401  (and in parts where turns add to neighbours)
 import litad.pools  # noqa: F401  (and convolutions)
 from .elementary import definitions
 from .engine import Code, available, emit, join, llvm

@@ -114,7 +114,7 @@ def _is_number(x: Any) -> bool:
         isinstance(x, np.ndarray) and x.dtype != object
     )
 
-
+# %% ../nbs/088_problems.ipynb #fd1fbf9d
 def _fitting(name: str, out: Any, layout: Layout) -> list:
     "The leaves of what a right-hand side returned, in the order of the state."
     if layout.alone and isinstance(out, (list, tuple)):
@@ -225,16 +225,20 @@ class Problem(NamedTuple):
     def toward(self) -> Any:
         return np.sign(self.t1 - self.t0)
 
-    def bare(self) -> "Problem":
-        "The same problem without derivatives."
-        given = (self.fun, self.args, self.t0, self.t1, self.y0, self.t_eval, self.events)
-        leaves, rebuild = opened(given)
-        if any([isinstance(x, Box) for x in leaves]):
-            given = rebuild([constant_of(settled(x)) if isinstance(x, Box) else x for x in leaves])
-        names = ("fun", "args", "t0", "t1", "y0", "t_eval", "events")
-        return self._replace(**dict(zip(names, given)))
+# %% ../nbs/088_problems.ipynb #83d907c5
+def _bare(self: Problem) -> Problem:
+    "The same problem without derivatives."
+    given = (self.fun, self.args, self.t0, self.t1, self.y0, self.t_eval, self.events)
+    leaves, rebuild = opened(given)
+    if any([isinstance(x, Box) for x in leaves]):
+        given = rebuild([constant_of(settled(x)) if isinstance(x, Box) else x for x in leaves])
+    names = ("fun", "args", "t0", "t1", "y0", "t_eval", "events")
+    return self._replace(**dict(zip(names, given)))
 
 
+Problem.bare = _bare
+
+# %% ../nbs/088_problems.ipynb #1d9dda21
 def without(fun: Callable, levels: set) -> Callable:
     "A function whose results carry no derivatives of some levels."
 
@@ -259,7 +263,7 @@ def peeled(x: Any, levels: set) -> Any:
         return dual(peeled(x.value, levels), tangent, x.level)
     return Lanes(peeled(x.value, levels), x.level) if isinstance(x, Lanes) else x
 
-# %% ../nbs/088_problems.ipynb #83d907c5
+# %% ../nbs/088_problems.ipynb #3f5e0c03
 class Boxed(NamedTuple):
     """Which derivatives a problem is solved under."""
 
@@ -273,7 +277,7 @@ class Boxed(NamedTuple):
         bare = problem.bare()
         return bare._replace(fun=without(bare.fun, self.hidden)) if self.hidden else bare
 
-
+# %% ../nbs/088_problems.ipynb #1e3ef6b9
 def boxed(problem: Problem) -> Boxed:
     "What boxes a problem contains."
     shown = [
@@ -352,7 +356,7 @@ def problem_of(
         max_events,
     )  # fmt: skip
 
-
+# %% ../nbs/088_problems.ipynb #5dee78a4
 def _span(name: str, t_span: Any, ends: bool) -> tuple:
     if np.shape(t_span) != (2,):
         raise _no_span(name, t_span)
@@ -375,7 +379,7 @@ def _no_span(name: str, t_span: Any) -> LitadError:
         instead="(0.0, 10.0); backwards is (10.0, 0.0)",
     )
 
-
+# %% ../nbs/088_problems.ipynb #9c734565
 def _tolerance(name: str, rtol: Any, least: float) -> Any:
     if isinstance(rtol, Box):
         return constant_of(rtol)

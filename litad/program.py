@@ -331,6 +331,8 @@ class Marks:
 class Trace(Marks):
     """The program being written while a function runs."""
 
+    noting: Any = None  # what is told of each line's results, while somebody wants to know
+
     def __init__(self, above: tuple = ()):
         self.level = fresh_level(*above)
         self.inputs: list = []
@@ -369,14 +371,20 @@ class Trace(Marks):
             self.constants[known] = x
         return known
 
-    def write(self, primitive: Any, inputs: tuple, parameters: dict, results: list) -> list:
-        "Append an equation; tracers for its results."
-        if not self.open:
-            raise escaped(Tracer(results[0], self))
-        line = Equation(primitive, inputs, parameters, tuple(results))
-        line.pulled, line.derived = self.sweeps > 0, self.sweeps + self.rules > 0
-        self.equations.append(line)
-        return [Tracer(y, self) for y in results]
+# %% ../nbs/032_program.ipynb #a06ecf6e
+def _write(self: Trace, primitive: Any, inputs: tuple, parameters: dict, results: list) -> list:
+    "Append an equation; tracers for its results."
+    if not self.open:
+        raise escaped(Tracer(results[0], self))
+    line = Equation(primitive, inputs, parameters, tuple(results))
+    line.pulled, line.derived = self.sweeps > 0, self.sweeps + self.rules > 0
+    self.equations.append(line)
+    if Trace.noting is not None:
+        Trace.noting(results)
+    return [Tracer(y, self) for y in results]
+
+
+Trace.write = _write
 
 # %% ../nbs/032_program.ipynb #af83fbcd
 class Tracer(Box):
@@ -414,23 +422,19 @@ class Tracer(Box):
         inputs = tuple([trace.operand(x) for x in leaves])
         return trace.write(operation, inputs, {}, operation.results(inputs))
 
-    def adopt(self, new: Any) -> None:
-        "Stand for a new value, which lies where the old one lay."
-        turned = self.trace.turned
-        (turned.add if self.variable in turned else turned.discard)(new.variable)
-        self.variable = new.variable
+# %% ../nbs/032_program.ipynb #5933094b
+def _adopt(self: Tracer, new: Any) -> None:
+    "Stand for a new value, which lies where the old one lay."
+    turned = self.trace.turned
+    (turned.add if self.variable in turned else turned.discard)(new.variable)
+    self.variable = new.variable
 
-    def alias(self) -> Any:
-        return Tracer(self.variable, self.trace)
 
-    def is_finite(self) -> bool:
-        return True
-
-    def vanishes(self) -> Any:
-        return np.equal(self, 0)
-
-    def __repr__(self) -> str:
-        return f"Tracer({leaf_type(self.variable)})"
+Tracer.adopt = _adopt
+Tracer.alias = lambda self: Tracer(self.variable, self.trace)
+Tracer.is_finite = lambda self: True
+Tracer.vanishes = lambda self: np.equal(self, 0)
+Tracer.__repr__ = lambda self: f"Tracer({leaf_type(self.variable)})"
 
 
 Tracer.__getitem__ = linked_getitem
@@ -734,7 +738,7 @@ def is_fixed(x: Any) -> bool:
     "Whether a leaf of a result is a text or None, which a program returns as it is."
     return x is None or isinstance(x, (str, bytes))
 
-
+# %% ../nbs/032_program.ipynb #f3acd138
 def result_leaf(x: Any) -> Any:
     "A leaf of a result as an operand; refused if it is no number."
     x = as_operand(x) if isinstance(x, np.ndarray) else present(x)

@@ -74,7 +74,7 @@ def hold(tape: Any, x: Any) -> Any:
         return x
     return x.held(tape) if x.guest else x.alias()
 
-
+# %% ../nbs/019_record.ipynb #3cd4de9d
 def fingerprint(x: np.ndarray) -> tuple:
     "Sums and samples of an array's bytes: different when the array has been changed."
     flat = x.reshape(-1)
@@ -164,7 +164,7 @@ def kept_of(needs: tuple[int, ...], values: Any, y: Any) -> Any:
 # %% ../nbs/019_record.ipynb #80739c78
 _new = object.__new__  # a Var without the call of its constructor
 
-
+# %% ../nbs/019_record.ipynb #31d45f54
 def record(self: Var, primitive: Primitive, operands: tuple, parameters: dict) -> Any:
     "Run a primitive on recorded values, and append it to the tape."
     tape, values, mine, below = self.tape, [], [], False

@@ -584,6 +584,7 @@ class Loop(Region):
     """A region that is run again and again on what it left."""
 
     head, lead = 0, 0  # operands, and inputs of the body, before the constants
+    part: Program | None = None  # of the body, if that is what is written
 
     def __init__(self, plan: Plan, equation: Equation):
         super().__init__(plan, equation)
@@ -651,7 +652,7 @@ def _count(self: Loop, lowering: Lowering, low: Any, high: Any, before: list) ->
         lowering.spans = lowering.spans | {i: (start, last)}
         kinds = [register(v.dtype) for v in body.inputs[: self.lead]]
         own = [Held([cast(lowering.writer, i, "i64", k)], index=now[-1]) for k in kinds]
-        carry.turn(body, [*own, *before])
+        carry.turn(self.part or body, [*own, *before])
 
     self.walk(lowering, *ends, turn, range_=(least, most) if finite else None, asks=True)
     carry.finish()
@@ -708,7 +709,7 @@ class Scan(Loop):
                 slice_of(lowering, x, v, i) for x, v in zip(inputs[last:], body.inputs[last:])
             ]
             rows = [row_of(lowering, y, i) for y in outputs[count:]]
-            carry.turn(body, before, slices, rows)
+            carry.turn(self.part or body, before, slices, rows)
 
         if operation.length:
             self.walk(lowering, 0, operation.length, turn, asks=True)

@@ -64,7 +64,7 @@ def replayed_step(problem: Problem, y: Any, t: Any, h: Any, mode: Any) -> Any:
     rate = problem.rate
     return problem.solver.replay(rate, t, y, rate(t, y), h, mode).y
 
-
+# %% ../nbs/089_replays.ipynb #1f72e733
 def segment(
     problem: Problem,
     under: Boxed,
@@ -89,7 +89,7 @@ class Found:
     def __init__(self, plan: Schedule, remember: bool):
         self.plan, self.remember = plan, remember
 
-
+# %% ../nbs/089_replays.ipynb #68cada22
 def in_blocks(problem: Problem, found: Found, y: Any, first: int, last: int, levels: int) -> Any:
     "Some steps, in blocks inside of blocks."
     if not levels:
@@ -179,7 +179,7 @@ def _with_tangents(course: Course, states: list, values: list, given: tuple, lev
     )
     return [dual(x, t, level) for x, t in zip(joint[:n], joint[n:])]
 
-
+# %% ../nbs/089_replays.ipynb #fdcb03e2
 def _in_lanes(course: Course, states: list, values: list, given: tuple, level: int) -> list:
     "A course of several lanes side by side."
     mine = [isinstance(x, Lanes) and x.level == level for x in (*states, *values)]
@@ -272,7 +272,7 @@ def _inside(
 
     return scan(one, (states, values, given, first, length), np.arange(course.size))[1]
 
-
+# %% ../nbs/089_replays.ipynb #cb3e918c
 def _pulled(
     course: Course,
     inside: list,
@@ -326,7 +326,7 @@ def _written_down(
     room = np.zeros((rows, *y.shape), y.dtype)
     return fori_loop(0, given[-1], one, (y, room, values, given), max_steps=most)[1]
 
-
+# %% ../nbs/089_replays.ipynb #0f45fefa
 def _picked_up(course: Course, room: Any, values: list, given: tuple, ts: Any) -> tuple:
     def one(j, carry):
         t, sums, ts, room, values, given = carry
@@ -411,7 +411,7 @@ class Bracket(NamedTuple):
     def best(self) -> Any:
         return choose(abs(self.fa) < abs(self.fb), self.a, self.b)
 
-
+# %% ../nbs/089_replays.ipynb #e477ace9
 def root_in(
     value: Callable,  # of a number between 0 and 1
     low: Any,  # its value at 0

@@ -92,7 +92,7 @@ def _searched(b: Any, series: Any, direction: Any) -> Any:
     body = lambda w: _one_interval(w, series, direction)  # noqa: E731
     return while_loop(lambda w: w.count > 0, body, first).zeros
 
-
+# %% ../nbs/094a_roots.ipynb #86132449
 def _one_interval(w: Waiting, series: Any, direction: Any) -> Waiting:
     "Take the interval on top: a zero, none, or two halves."
     top = w.count - 1

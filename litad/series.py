@@ -77,7 +77,7 @@ ranks = constant(
     name="ranks",
 )
 
-
+# %% ../nbs/014_series.ipynb #18ab8202
 def neighbours(rows: Any, rank: np.ndarray, dtype: Any) -> tuple:
     "The order statistics on both sides of fractional ranks, and the fraction."
     below = np.floor(np.nan_to_num(rank)).astype(int)
@@ -504,7 +504,7 @@ def _polyval(p, x):
         y = y * x + p[k]
     return y
 
-
+# %% ../nbs/014_series.ipynb #7bb575f1
 @implements(np.vander)
 def _vander(x, N=None, increasing=False):
     x = as_operand(x) * np.int64(1)

@@ -53,7 +53,7 @@ def is_moving(part: Any) -> bool:
         map(is_traced_number, (part.start, part.stop, part.step))
     )
 
-
+# %% ../nbs/048_spans.ipynb #8adea017
 def _bound(x: Any, size: int, default: int) -> Any:
     "A bound of a slice as NumPy reads it: negative ones count from the end, and none is beyond it."
     if x is None:
@@ -125,7 +125,7 @@ def known_length(
     (u, one, a), (v, two, b) = _base(start), _base(stop)
     return b - a if u is v and one == two else None
 
-
+# %% ../nbs/048_spans.ipynb #13e9d597
 def keep_range(i: Any, start: Any, stop: Any, step: Any = 1) -> None:
     "Remember the numbers that a loop's index can be."
     if isinstance(step, Box) or type(i) is not Tracer:
@@ -150,7 +150,7 @@ def range_of(x: Any) -> tuple:
     low, high = sorted([scale * end + more for end in here.ranges[v]])
     return low, high
 
-
+# %% ../nbs/048_spans.ipynb #517508b9
 def _base(x: Tracer) -> tuple[Variable, int, int]:
     "A traced integer by another one: u, a, b of a u + b."
     v, scale, more = x.variable, 1, 0
@@ -183,7 +183,7 @@ def _linear(e: Any) -> tuple | None:
 def _is_whole(x: Any) -> bool:
     return not np.ndim(x) and isinstance(x, (int, np.integer))
 
-
+# %% ../nbs/048_spans.ipynb #6e200bb3
 def read(
     x: Any,  # an array or a box
     index: tuple,  # with slices that begin or end at traced numbers
@@ -223,7 +223,7 @@ def read(
 def _takes_axis(p: Any) -> bool:
     return not (p is None or isinstance(p, slice)) and np.ndim(p) == 0
 
-
+# %% ../nbs/048_spans.ipynb #bff900c8
 def _window(p: slice, size: int) -> tuple:
     "The window of a slice, and the index of an axis that holds it."
     if p.step is not None and not (not isinstance(p.step, Box) and p.step in (1, -1)):
@@ -243,7 +243,7 @@ def _window(p: slice, size: int) -> tuple:
         return Window(0, np.maximum(stop - start, 0) if start else stop), slice(start, None)
     return Window(start, np.maximum(start, stop) if isinstance(stop, Box) else stop), slice(None)
 
-
+# %% ../nbs/048_spans.ipynb #ed5f911c
 def whole_index(index: Any, ndim: int) -> list:
     "An index with a part for every axis."
     parts = list(index) if type(index) is tuple else [index]
@@ -292,7 +292,7 @@ def aligned(
                     sizes.setdefault(axis, np.shape(x.value)[axis])
     return [_moved(x, windows, sizes) for x in spans], windows
 
-
+# %% ../nbs/048_spans.ipynb #cb1dafde
 def _moved(x: Any, windows: dict, sizes: dict) -> Any:
     value, own = (x.value, x.windows) if isinstance(x, Span) else (x, {})
     for axis, w in windows.items():
@@ -321,7 +321,7 @@ def same_number(a: Any, b: Any) -> bool:
         return a.variable is b.variable or _base(a) == _base(b)
     return not isinstance(a, Box) and not isinstance(b, Box) and a == b
 
-# %% ../nbs/048_spans.ipynb #cb1dafde
+# %% ../nbs/048_spans.ipynb #26078f9b
 def elementwise(f: Callable, *operands: Any) -> Span:
     "A function of NumPy that works element by element."
     if any([isinstance(x, Masked) for x in operands]):
@@ -337,7 +337,7 @@ def _ufunc(self: Span, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> 
         return product(*inputs)
     return elementwise(ufunc, *inputs)
 
-
+# %% ../nbs/048_spans.ipynb #0cb21659
 def _operators(name: str) -> None:
     f = getattr(operator, name if name not in ("and", "or") else f"{name}_")
     setattr(Span, f"__{name}__", lambda self, other: elementwise(f, self, other))
@@ -379,7 +379,7 @@ def product(a: Any, b: Any) -> Any:
     windows = _left_over(left, right, np.ndim(y))
     return Span(y, windows) if windows else y
 
-
+# %% ../nbs/048_spans.ipynb #6fab4d76
 def _left_over(left: Span, right: Span, ndim: int) -> dict:
     "The windows of a product."
     found = {}
@@ -561,7 +561,7 @@ class Masked(Span):
     def mask(self) -> Any:
         return self.where
 
-
+# %% ../nbs/048_spans.ipynb #c11ee1cf
 def masked(f: Callable, operands: tuple) -> Masked:
     "A function of elements under one mask."
     where = next(x.where for x in operands if isinstance(x, Masked))
@@ -620,7 +620,7 @@ def _getitem(self: Span, index: Any) -> Any:
     found = {k - len(kept): w for k, w in windows.items()}
     return Span(y, found) if found else y
 
-
+# %% ../nbs/048_spans.ipynb #6159c9dd
 def _inside(w: Window, p: slice) -> Window:
     "The window of a slice of a window."
     if p.step not in (None, 1):
@@ -661,7 +661,7 @@ def store(
     place = tuple([_cut_start(p, n) if is_moving(p) else p for p, n in zip(parts, np.shape(x))])
     x[place] = np.where(y.mask(), value, y.value)
 
-
+# %% ../nbs/048_spans.ipynb #fcaf37c9
 def _like(v: Any, y: Span) -> Span:
     "What is stored, with its windows where those of the place are."
     v = v if isinstance(v, Span) else Span(v, {})

@@ -212,9 +212,8 @@ def _picture(self: Any, include: Any = None, exclude: Any = None) -> dict:
         return {"text/plain": repr(self)}
     claim = f"{self.shape[0]} by {self.shape[1]}, of which {self.nnz} are not zero"
     rows = [{"column": j, "row": i} for i, j in dots]
-    drawn = points(rows, "column", "row", width=260, height=260).mark_square(
-        size=max(4, 9000 / size**2)
-    )
+    across = (230 / min(size, max(self.shape))) ** 2
+    drawn = points(rows, "column", "row", width=260, height=260).mark_square(size=across)
     drawn.encoding.y.scale = {"reverse": True}
     return show(drawn, claim).bundle | {"text/plain": repr(self)}
 

@@ -352,13 +352,17 @@ _fresh(np.empty_like, np.zeros_like)
 def _array(x: Any, *args: Any, **kwargs: Any) -> Any:
     "np.array of a nest of boxes: they are stacked."
     if isinstance(x, (list, tuple)) and any([isinstance(y, Box) for y in flatten(x)[0]]):
-        dtype = kwargs.pop("dtype", args[0] if args else None)
+        dtype = kwargs.get("dtype", args[0] if args else None)
+        if dtype is object:
+            return np.array(x, dtype=object)
         y = _nest(x)
         return y if dtype is None else y.astype(dtype)
     if isinstance(x, Box) and not kwargs.get("copy", True):
         return x
     if isinstance(x, Box):
         dtype = kwargs.pop("dtype", args[0] if args else None)
+        if dtype is object:
+            return _objects(x)
         y = (
             present(x).copy()
             if not isinstance(present(x), np.ndarray)
@@ -366,6 +370,14 @@ def _array(x: Any, *args: Any, **kwargs: Any) -> Any:
         )
         return y if dtype is None else y.astype(dtype)
     return np.array(x, *args, **kwargs)
+
+
+def _objects(x: Box) -> np.ndarray:
+    "An array of the boxes of a box's elements."
+    y = np.empty(np.shape(x), object)
+    for place in np.ndindex(y.shape):
+        y[place] = x[place]
+    return y
 
 
 def _nest(x: Any) -> Any:

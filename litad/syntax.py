@@ -35,7 +35,7 @@ def own_nodes(
         if not isinstance(node, SCOPES):
             todo.extend(ast.iter_child_nodes(node))
 
-
+# %% ../nbs/047_syntax.ipynb #a7a1b807
 _WAYS_OUT = (ast.Return, ast.Raise)
 
 
@@ -79,7 +79,7 @@ def quoted(
             )  # a call's line is where it begins
     return node.value if isinstance(node, ast.Expr) else node
 
-
+# %% ../nbs/047_syntax.ipynb #cb34a47c
 class _Fill(ast.NodeTransformer):
     def __init__(self, parts: dict):
         self.parts = parts
@@ -107,7 +107,7 @@ def assign(name: str, value: str, at: ast.AST) -> ast.stmt:
 def statement(expression: Any, at: ast.AST) -> ast.stmt:
     return ast.copy_location(ast.Expr(expression), at)
 
-# %% ../nbs/047_syntax.ipynb #cb34a47c
+# %% ../nbs/047_syntax.ipynb #a3a9ca1a
 class Exits:
     """The first step: a function without break, continue, and return but at its end."""
 
@@ -162,7 +162,7 @@ class Exits:
                 return [*out, *rest], max(how, PERHAPS)
         return out, NEVER
 
-
+# %% ../nbs/047_syntax.ipynb #aadc8ece
 def _is_exit(s: ast.stmt) -> bool:
     return isinstance(s, (ast.Return, ast.Raise))
 
@@ -196,7 +196,7 @@ def _no_exit_inside(s: ast.stmt) -> None:
     ):
         raise NoSource("it leaves a block from inside of try or match")
 
-# %% ../nbs/047_syntax.ipynb #a3a9ca1a
+# %% ../nbs/047_syntax.ipynb #69aa7077
 def _exit(self: Exits, s: ast.stmt, loop: Any, top: bool) -> list:
     "What stands for a statement that leaves."
     if isinstance(s, ast.Break):
@@ -218,7 +218,7 @@ def _exit(self: Exits, s: ast.stmt, loop: Any, top: bool) -> list:
     refuse.body = [s]
     return [refuse, statement(quoted(f"{RUNTIME}.refuse(__refuse__)", s), s), *done, *flags]
 
-
+# %% ../nbs/047_syntax.ipynb #ffcfbc5b
 def _branch(self: Exits, s: ast.If, rest: list, loop: Any) -> tuple[list, int | None]:
     "An if, and what follows it, if that depends on it."
     new = copy.copy(s)
@@ -249,7 +249,7 @@ def _branch(self: Exits, s: ast.If, rest: list, loop: Any) -> tuple[list, int | 
 
 Exits.exit, Exits.branch = _exit, _branch
 
-# %% ../nbs/047_syntax.ipynb #aadc8ece
+# %% ../nbs/047_syntax.ipynb #9a349a35
 def _guarded(self: Exits, s: ast.stmt, flags: list, rest: list, loop: Any) -> tuple[list, int]:
     "What follows a block that is perhaps left."
     if not rest:
@@ -281,7 +281,7 @@ def _loop(self: Exits, s: Any, outer: Any) -> tuple[list, list]:
     self.used = before | (self.used - {own["continue"]})
     return out, _flags(outer, [s]) if list(exits_of([s])) else []
 
-
+# %% ../nbs/047_syntax.ipynb #47a6a0de
 def _without(stmts: list, name: str) -> list:
     "Statements without assignments to a flag that nobody reads."
     out = []
@@ -360,7 +360,7 @@ def assigned(
     inner = {x for n in own_nodes(block) if isinstance(n, _COMPREHENSIONS) for x in _targets(n)}
     return [name for name in found if name not in inner or _stored_outside(block, name)]
 
-
+# %% ../nbs/047_syntax.ipynb #d9646735
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -381,7 +381,7 @@ def _stored_outside(block: list, name: str) -> bool:
         todo += [x for x in ast.iter_child_nodes(n) if not isinstance(x, _COMPREHENSIONS)]
     return False
 
-
+# %% ../nbs/047_syntax.ipynb #0f0f4f36
 def reads(
     nodes: Any,
     name: str,
@@ -517,7 +517,7 @@ def _on_for(self: Statements, s: ast.For) -> list:
     call = statement(quoted(call, s, iter_=iterable), s)
     return [self.part(body, block, s, "__item__"), call]
 
-
+# %% ../nbs/047_syntax.ipynb #57a0c720
 def _on_with(self: Statements, s: ast.With) -> ast.With:
     new = copy.copy(s)
     new.items = [self.expressions.visit(i) for i in s.items]
@@ -568,7 +568,7 @@ def _target(self: Statements, t: Any, stored: list) -> Any:
         return ast.copy_location(ast.Name(name, ast.Store()), t)
     return t
 
-
+# %% ../nbs/047_syntax.ipynb #5b06a798
 def _on_augmented(self: Statements, s: ast.AugAssign) -> Any:
     name = _OPERATORS[type(s.op)]
     value = self.expressions.visit(s.value)
@@ -732,7 +732,7 @@ def _with_zeros(x: Any) -> Any:
     last = ast.comprehension(last.target, last.iter, [], last.is_async)
     return ast.copy_location(type(x)(ast.copy_location(element, x.elt), [*others, last]), x)
 
-
+# %% ../nbs/047_syntax.ipynb #cdd5c886
 def _visit_subscript(self: Expressions, node: ast.Subscript) -> Any:
     if not isinstance(node.ctx, ast.Load):
         return self.generic_visit(node)
@@ -750,7 +750,7 @@ def _index(self: Expressions, node: Any) -> Any:
         return ast.copy_location(ast.Tuple([self.index(x) for x in node.elts], ast.Load()), node)
     return self.visit(node)
 
-
+# %% ../nbs/047_syntax.ipynb #2724f912
 def _forbidden(self: Expressions, node: Any) -> Any:
     raise NoSource("it is a generator or a coroutine")
 
@@ -786,7 +786,7 @@ def function_rewritten(
     new.body = [*said, *declared, *rest]
     return new
 
-
+# %% ../nbs/047_syntax.ipynb #3b80af7e
 def _no_strangers(node: ast.AST) -> None:
     for n in own_nodes(getattr(node, "body", [])):
         if isinstance(n, (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)):

@@ -170,7 +170,7 @@ def _in_one_line(problem: Problem, rows: bool) -> tuple | None:
 
     return take, [y], lambda parts: parts[0]
 
-
+# %% ../nbs/095_taylor_solver.ipynb #47cd6f08
 def _traced(problem: Problem) -> tuple:
     "The same for right-hand sides that are not spelled out, or not in the usual floats."
     solver, end, toward = problem.solver, problem.t1, problem.toward
@@ -234,7 +234,7 @@ def _watched(problem: Problem, log: Log, place: Place, step: Stepped, joined: Ca
     met = _in_turn(problem, met, np.concatenate(zeros), place, step, whole, log.n)
     over = met.ended >= 0
     h = np.where(over, met.theta * step.h, step.h)
-    shorter = lambda rows, h, parts: tuple(horner(rows, h))  # noqa: E731
+    shorter = lambda rows, h, parts: tuple(horner(rows, sized(h, rows[0][0])))  # noqa: E731
     parts = cond(over, shorter, lambda rows, h, parts: parts, rows, h, tuple(step.place.parts))
     t = np.where(over, place.t + (place.low + h), step.place.t)
     return met, step._replace(h=h, place=step.place._replace(t=t, parts=parts))
@@ -244,8 +244,8 @@ def _in_turn(
     problem: Problem, met: Met, zeros: Any, place: Place, step: Stepped, whole: list, n: Any
 ) -> Met:
     "Write down the events of a step, up to the first that ends the solution."
-    each = zeros.shape[0] // len(problem.events)
-    starts, needed = np.array(first_rows(problem)), np.array([times_to_end(g) for g in problem.events])  # fmt: skip
+    each, starts = zeros.shape[0] // len(problem.events), first_rows(problem)
+    last, needed = starts[-1], [times_to_end(g) for g in problem.events]
 
     def test(carry):
         zeros, met, *_ = carry
@@ -255,9 +255,10 @@ def _in_turn(
         zeros, met, whole, t, h, n = carry
         j = np.argmin(zeros)
         k, theta = j // each, zeros[j]
-        count, most = met.counts[k], np.take(starts, k + 1) - np.take(starts, k)
+        begin, most, until = [np.take(np.array(x) + 0 * n, k) for x in (starts[:-1], np.diff(starts), needed)]  # fmt: skip
+        count = met.counts[k]
         fits = count < most
-        row = np.where(fits, np.take(starts, k) + count, starts[-1])
+        row = np.where(fits, begin + count, last)
         y = horner([[c] for c in whole], sized(theta * h, whole[0]))[0]
         for room, x in zip(met[4:8], (n, theta, t + theta * h, y)):
             room[row] = x
@@ -265,7 +266,7 @@ def _in_turn(
         met.order[place] = np.where(fits, row, met.order[place])
         met.counts[k] = count + 1
         zeros[j] = 2.0
-        ends = (np.take(needed, k) > 0) & (count + 1 >= np.take(needed, k))
+        ends = (until > 0) & (count + 1 >= until)
         met = met._replace(
             total=np.where(fits, met.total + 1, met.total),
             ended=np.where(ends, k, met.ended),
@@ -313,7 +314,7 @@ def journey(problem: Problem, records: bool, keep_states: bool) -> Traced:
     found = _found(place, size, log, joined, only_last and times is not None, times)
     return found._replace(whole=whole) if events else found
 
-
+# %% ../nbs/095_taylor_solver.ipynb #194dcce2
 def _counted(problem: Problem, n: Any, step: Stepped) -> Any:
     "How many signs of stiffness there were, as other methods count them."
     if problem.control.fixed is not None or not isinstance(step.strain, Box):

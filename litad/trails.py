@@ -202,7 +202,7 @@ def _strained(problem: Problem, before: State, state: State, found: int) -> int:
     warnings.warn(looks_stiff(problem, state.t), RuntimeWarning, stacklevel=4)
     return -1
 
-
+# %% ../nbs/090_trails.ipynb #a0920b40
 def looks_stiff(problem: Problem, t: Any = None) -> str:
     "The warning about an explicit method on a stiff problem."
     where = "" if t is None else f" near t = {t:.6g}"
@@ -211,7 +211,7 @@ def looks_stiff(problem: Problem, t: Any = None) -> str:
         'method="rodas5p", "kvaerno5" or "auto" takes longer steps'
     )
 
-
+# %% ../nbs/090_trails.ipynb #7dbfaff6
 def _bar(problem: Problem) -> Callable:
     "A progress bar over time, if one was asked for."
     if not problem.progress:

@@ -320,7 +320,7 @@ def save_checkpoint(
         raise not_storable("a leaf", error) from None
     write_atomically(Path(path), content)
 
-
+# %% ../nbs/082_training.ipynb #9c0e17ba
 def not_storable(name: str, x: Any) -> LitadError:
     "The refusal of what the format cannot hold."
     return LitadError(
@@ -644,7 +644,7 @@ def fit(
             resume_run(run, path, task.kind)
     return finish(task, run, epochs, progress)
 
-
+# %% ../nbs/082_training.ipynb #7d4846d5
 def finish(task: Task, run: Run, epochs: int, progress: bool | None) -> Run:
     "The epochs that are left."
     each = len(task.data[0]) / task.batch

@@ -264,7 +264,7 @@ def zeros_near(lib: Library, t: Any, shape: tuple) -> Any:
     )
     return lib.xp.zeros(tuple(shape), dtype=t.dtype, **where)
 
-
+# %% ../nbs/114_vocabulary.ipynb #929b5667
 @operation("put")
 def put(lib: Library, x: Any, v: Any, *, index: Any) -> Any:
     "A copy of x with v stored at an index."

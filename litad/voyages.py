@@ -104,7 +104,7 @@ def watch(problem: Problem, before: State, state: State, met: Met) -> Met:
         theta=np.where(over, theta, met.theta),
     )
 
-
+# %% ../nbs/091_voyages.ipynb #c0c7d344
 def _value_between(problem: Problem, g: Callable, step: Past) -> Callable:
     def at(theta):
         y = problem.solver.between(problem.rate, step.t, step.y, step.h, step.held, theta)
@@ -112,7 +112,7 @@ def _value_between(problem: Problem, g: Callable, step: Past) -> Callable:
 
     return at
 
-
+# %% ../nbs/091_voyages.ipynb #d94c3bac
 def _kept(problem: Problem, met: Met, k: int, happens: Any, theta: Any, state: State) -> Met:
     "Write an event down, if it happened."
     rows, step, count = first_rows(problem), state.past, met.counts[k]
@@ -141,13 +141,13 @@ class Traced(NamedTuple):
     met: Any = None  # events
     whole: Any = None  # the length of the last step, before an event made it shorter
 
-
+# %% ../nbs/091_voyages.ipynb #9c1c581b
 def rows_for(problem: Problem) -> int:
     "How many states are kept, if all of them are asked for: a million numbers, and at least 4096 states."
     most = problem.control.most
     return min(most, max(4096, 2**20 // max(problem.y0.shape[0], 1))) + 1
 
-
+# %% ../nbs/091_voyages.ipynb #1d6b25a3
 def searched(problem: Problem, records: bool, keep_states: bool) -> Traced:
     "Solve inside a program, without derivatives or with tangents."
     solver, rate, end, control = problem.solver, problem.rate, problem.t1, problem.control
@@ -195,7 +195,7 @@ def searched(problem: Problem, records: bool, keep_states: bool) -> Traced:
     book = (*book[:2], book[2] if several else 0, book[3])
     return _shortened(problem, Traced(state, ys, places and tuple(places), *book, met))
 
-
+# %% ../nbs/091_voyages.ipynb #91642ff1
 def reached(state: State, met: Met | None) -> Any:
     "The time until which there is a solution."
     return state.t if met is None else np.where(met.ended >= 0, ending(state, met), state.t)

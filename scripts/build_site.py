@@ -103,14 +103,15 @@ def sidebar() -> dict:
     for part, title, name in rows.findall(book[0] if book else ""):
         if part:
             sections.append({"section": part, "contents": []})
-        else:
+        elif (NOTEBOOKS / name).exists():
             sections[-1]["contents"].append({"text": title, "href": NUMBER.sub("", name)})
     listed = {page["href"] for section in sections for page in section["contents"]}
     names = [page_name(path).as_posix() for path in notebook_paths()]
     rest = {"section": "More", "contents": [name for name in names if name not in listed]}
     pages = sorted(p.relative_to(PROCESSED).as_posix() for p in PROCESSED.glob("reference/*.md"))
     names = {"section": "Reference", "contents": pages}
-    sections = [section for section in (*sections, names, rest) if section["contents"]]
+    sections = [*sections[:3], names, *sections[3:], rest]  # after the tutorials and explanations
+    sections = [section for section in sections if section["contents"]]
     contents = [{"text": "Home", "href": "index.md"}, *sections]
     return {"website": {"sidebar": {"contents": contents}}}
 

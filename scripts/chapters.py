@@ -176,7 +176,9 @@ def raised(module: str, name: str, depth: int) -> list[tuple[str, str]]:
             if kind[0].isupper():
                 found.append((kind, message(node.exc)))
         elif depth and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            found += raised(module, node.func.id, depth - 1) if node.func.id != name else []
+            helper = functions_of(module).get(node.func.id)
+            if isinstance(helper, ast.FunctionDef) and helper is not tree:
+                found += raised(module, node.func.id, depth - 1)
     return found
 
 

@@ -37,14 +37,15 @@ LIVE = """(async () => {
 })()"""
 
 OVERFLOW = """(() => {
+    const width = document.documentElement.clientWidth;  // innerWidth grows with what is too wide
     const scrolls = part => part && part.tagName !== 'MAIN'
         && (getComputedStyle(part).overflowX !== 'visible' || scrolls(part.parentElement));
     const wide = Array.from(document.querySelectorAll('main *')).filter(part =>
-        part.getBoundingClientRect().right > innerWidth + 1 && !part.closest('svg svg, math math')
+        part.getBoundingClientRect().right > width + 1 && !part.closest('svg svg, math math')
         && !scrolls(part.parentElement) && part.getClientRects().length);
     const page = Math.max(...[document.documentElement, document.body].map(x => x.scrollWidth));
     return wide.map(part => part.outerHTML.slice(0, 80)).slice(0, 3)
-        .concat(page > innerWidth ? [`the page, by ${page - innerWidth} pixels`] : []);
+        .concat(page > width ? [`the page, by ${page - width} pixels`] : []);
 })()"""
 
 UNNAMED = """Array.from(document.querySelectorAll('main svg, main img')).filter(part =>

@@ -45,13 +45,15 @@ def table() -> str:
     """The chosen races: litad's time, and everybody else's as multiples of it."""
     measured = json.loads(RESULTS.read_text(encoding="utf-8"))
     about, races = measured["about"], {r["race"]: r["rows"] for r in measured["results"]}
-    columns = ["a gradient of", "litad", *PEERS, "C by hand"]
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    grid = [["what is computed", "litad", *PEERS, "C by hand"]]
     for race, said in RACES.items():
         if rows := races.get(race):
-            others = [multiple(rows, name) for name in [*PEERS, "C"]]
-            others[-1] = multiple({k: v for k, v in rows.items() if k == "C"}, "C")
-            lines.append([said, duration(rows["litad"]["median"]), *others])
+            others = [multiple(rows, name) for name in PEERS]
+            limit = multiple({"C": rows.get("C")}, "C")
+            grid.append([said, duration(rows["litad"]["median"]), *others, limit])
+    taking_part = [any(cells) for cells in zip(*grid[1:], strict=True)]
+    lines = [[c for c, has in zip(row, taking_part, strict=True) if has] for row in grid]
+    lines.insert(1, ["---", *["---:"] * (len(lines[0]) - 1)])
     packages = ", ".join(
         f"{name} {v}" for name, v in about["versions"].items() if name not in ("litad", "numpy")
     )

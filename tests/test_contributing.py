@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import notebook
@@ -73,6 +74,20 @@ def test_a_mend_in_a_module_goes_back_to_its_cell(tmp_path):
     assert [c.id for c in changed] == [where.cell_of(ROOT / "litad" / "tree.py", line).id]
     run(BIN / "nbdev_export")
     assert module.read_text(encoding="utf-8") == mended
+
+
+def test_the_archive_of_a_release_has_what_the_wheel_is_made_from(tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "litad", tmp_path / "litad", ignore=ignored)
+    for file in ROOT.glob("*"):
+        if file.is_file():
+            shutil.copy(file, tmp_path)
+    told = {"cwd": tmp_path, "check": True, "capture_output": True}
+    subprocess.run([sys.executable, "setup.py", "-q", "sdist"], **told)
+    (archive,) = (tmp_path / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {Path(name).name for name in opened.getnames()}
+    assert {"settings.ini", "setup.py", "pyproject.toml", "README.md"} <= names
 
 
 def test_a_traceback_leads_to_its_cells():

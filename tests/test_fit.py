@@ -332,7 +332,9 @@ def test_models_that_know_how_many_points_there_are():
 
 
 def test_branches_on_parameters_have_no_page():
-    f = lambda x, a, b: a * np.exp(-b * x) if b < 0.45 else a / (1 + b * x)
+    def f(x, a, b):
+        return a * np.exp(-b * x) if b < 0.45 else a / (1 + b * x)
+
     y = 2 / (1 + 0.6 * MANY) + HUM
     found = curve_fit(f, MANY, y, [1.5, 0.7])
     assert written(f, MANY, 2, (0, 1), MANY.shape) is None
@@ -341,7 +343,9 @@ def test_branches_on_parameters_have_no_page():
 
 def test_several_numbers_at_a_place():
     X = np.array([MANY, MANY[::-1] ** 2])
-    f = lambda X, a, b: a * np.exp(-b * X[0]) + a * X[1]
+
+    def f(X, a, b):
+        return a * np.exp(-b * X[0]) + a * X[1]
 
     def g(X, a, b):
         u, v = X
@@ -382,7 +386,10 @@ def test_polynomials_of_many_points(degree, jit):
         / 5.0 ** np.arange(degree + 1)
     )
     y = np.polyval(truth[::-1], x) + 0.1 * np.random.default_rng(1).standard_normal(len(x))
-    f = lambda x, *p: np.polyval(p[::-1], x)
+
+    def f(x, *p):
+        return np.polyval(p[::-1], x)
+
     found = curve_fit(f, x, y, np.ones(degree + 1), jit=jit)
     exact = np.polynomial.Polynomial.fit(x, y, degree)
     assert np.isclose(found.rss, np.sum((y - exact(x)) ** 2), rtol=1e-10)

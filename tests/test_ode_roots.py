@@ -7,6 +7,7 @@ import pytest
 
 from litad import derivative, grad, jit
 from litad.ode import solve_ivp
+from litad.program import trace
 from litad.roots import crossings
 
 crossed = jit(crossings)
@@ -128,3 +129,21 @@ def test_more_events_than_room():
     status, times = jit(lambda p: (lambda s: (s.status, s.t_events[0]))(f(p)))(2.0)
     assert status == -5 and times.shape == (3,)
     assert np.allclose(times, f(2.0).t_events[0][:3], rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("end", [9.0, -9.0, np.inf])
+def test_precision_and_direction_of_time(dtype, end):
+    swing = lambda t, u: np.stack([u[1], -u[0]])  # noqa: E731
+
+    def reached(t, u):
+        return u[0] - 0.2
+
+    reached.terminal = 2
+    f = lambda u: solve_ivp(swing, (0.0, end), u, "taylor", events=reached, rtol=2e-5, atol=1e-5).t_events[0]  # noqa: E731  # fmt: skip
+    first = np.arcsin(0.2)
+    known = [first, np.pi - first] if end > 0 else [-np.pi - first, -2 * np.pi + first]
+    start = np.array([0.0, 1.0], dtype)
+    trace(f, start)  # it is a program, and not left to Python
+    for times in (f(start), jit(f)(start)):
+        assert np.allclose(times, known, atol=1e-4)

@@ -107,11 +107,11 @@ def test_what_a_reader_does(site, act):
 
 @in_a_browser
 def test_what_is_wrong_with_a_page_is_found(tmp_path):
-    (tmp_path / "bad.html").write_text(
-        '<main><p style="color: #aaa">pale</p><div style="width: 700px">wide</div><svg></svg>'
-        '<figure class="chart"></figure><img alt="" src="http://example.org/x.png">'
-        "<script>window.smalldocsToggleScheme = () => {}; console.error('oops')</script></main>"
-    )
+    (tmp_path / "bad.html").write_text("""
+        <meta name="viewport" content="width=device-width"><main>
+        <p style="color: #aaa">pale</p><div style="width: 700px">wide</div><svg></svg>
+        <figure class="chart"></figure><img alt="" src="http://example.org/x.png">
+        <script>window.smalldocsToggleScheme = () => {}; console.error('oops')</script></main>""")
     with check_site.served(tmp_path) as base, browser.Browser() as page:
         found = "\n".join(check_site.look(page, base, "bad.html"))
     for said in (

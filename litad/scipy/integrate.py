@@ -57,42 +57,47 @@ class Integral:
         self.more = found[0][1:]
         return np.array([y[0] for y in found])
 
-    def push(self, values: list, tangents: list) -> tuple:
-        "The integral of what the integrand pushes."
-        moving = [k for k, t in enumerate(tangents) if t is not None]
+# %% ../../nbs/104_scipy_integrate.ipynb #bfb11d1a
+def _push(self: Integral, values: list, tangents: list) -> tuple:
+    "The integral of what the integrand pushes."
+    moving = [k for k, t in enumerate(tangents) if t is not None]
 
-        def pushed(x, leaves):
-            own, ts = list(leaves[: len(values)]), leaves[len(values) :]
-            along = lambda *some: self.integrand(x, _with(own, moving, some))  # noqa: E731
-            return jvp(along, tuple([own[k] for k in moving]), tuple(ts))[1]
+    def pushed(x, leaves):
+        own, ts = list(leaves[: len(values)]), leaves[len(values) :]
+        along = lambda *some: self.integrand(x, _with(own, moving, some))  # noqa: E731
+        return jvp(along, tuple([own[k] for k in moving]), tuple(ts))[1]
 
-        y = operate(self, values)
-        more = Integral(pushed, self.a, self.b, self.options)
-        return y, [operate(more, [*values, *[tangents[k] for k in moving]])]
-
-    def record(self, tape: Any, values: list, moving: list) -> tuple:
-        "The integral of what the integrand pulls."
-        sizes = [math.prod(np.shape(values[k])) for k in moving]
-        count = len(values)
-
-        def pulled(x, leaves):
-            own, t = list(leaves[:count]), leaves[count]
-            along = lambda *some: self.integrand(x, _with(own, moving, some))  # noqa: E731
-            back = vjp(along, *[own[k] for k in moving])[1](t)
-            back = back if isinstance(back, (tuple, list)) else (back,)
-            return np.concatenate([np.reshape(g, (-1,)) for g in back])
-
-        def pull(cotangents):
-            more = Integral(pulled, self.a, self.b, self.options)
-            flat, first, found = operate(more, [*values, cotangents[0]]), 0, []
-            for k, size in zip(moving, sizes):
-                found.append(np.reshape(flat[first : first + size], np.shape(values[k])))
-                first += size
-            return found
-
-        return operate(self, values), [True], pull
+    y = operate(self, values)
+    more = Integral(pushed, self.a, self.b, self.options)
+    return y, [operate(more, [*values, *[tangents[k] for k in moving]])]
 
 
+def _record(self: Integral, tape: Any, values: list, moving: list) -> tuple:
+    "The integral of what the integrand pulls."
+    sizes = [math.prod(np.shape(values[k])) for k in moving]
+    count = len(values)
+
+    def pulled(x, leaves):
+        own, t = list(leaves[:count]), leaves[count]
+        along = lambda *some: self.integrand(x, _with(own, moving, some))  # noqa: E731
+        back = vjp(along, *[own[k] for k in moving])[1](t)
+        back = back if isinstance(back, (tuple, list)) else (back,)
+        return np.concatenate([np.reshape(g, (-1,)) for g in back])
+
+    def pull(cotangents):
+        more = Integral(pulled, self.a, self.b, self.options)
+        flat, first, found = operate(more, [*values, cotangents[0]]), 0, []
+        for k, size in zip(moving, sizes):
+            found.append(np.reshape(flat[first : first + size], np.shape(values[k])))
+            first += size
+        return found
+
+    return operate(self, values), [True], pull
+
+
+Integral.push, Integral.record = _push, _record
+
+# %% ../../nbs/104_scipy_integrate.ipynb #296cbbeb
 def _with(leaves: list, places: list, new: tuple) -> list:
     filled = list(leaves)
     for k, x in zip(places, new):
@@ -167,19 +172,19 @@ def dblquad(
     inner = lambda x, *args: quad(func, end(gfun, x), end(hfun, x), (x, *args), **options)[0]  # noqa: E731
     return quad(inner, a, b, args, **options)
 
-
+# %% ../../nbs/104_scipy_integrate.ipynb #153c3ad4
 def fixed_quad(func: Callable, a: Any, b: Any, args: Any = (), n: int = 5) -> tuple:
     "The integral by Gauss's rule of order n."
     nodes, weights = np.polynomial.legendre.leggauss(n)
     half = (b - a) / 2
     return half * np.sum(weights * func(half * (nodes + 1) + a, *args), axis=-1), None
 
-
+# %% ../../nbs/104_scipy_integrate.ipynb #936e5caf
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     "The integral of samples by the trapezoidal rule."
     return np.trapezoid(y, x, dx, axis)
 
-
+# %% ../../nbs/104_scipy_integrate.ipynb #5c9ebc20
 def cumulative_trapezoid(
     y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1, initial: Any = None
 ) -> Any:
@@ -197,7 +202,7 @@ def cumulative_trapezoid(
         total = np.concatenate([np.full((*np.shape(y)[:-1], 1), float(initial)), total], axis=-1)
     return np.moveaxis(total, -1, axis)
 
-
+# %% ../../nbs/104_scipy_integrate.ipynb #f5255b08
 def simpson(y: Any, x: Any = None, *, dx: Any = 1.0, axis: int = -1) -> Any:
     "The integral of samples by Simpson's rule."
     if not has_box(y, x, dx):
@@ -260,7 +265,7 @@ def solve_ivp(fun: Callable, t_span: Any, y0: Any, method: Any = "RK45", t_eval:
         fun, t_span, y0, known, t_eval, dense_output, events, args or (), **options
     )
 
-
+# %% ../../nbs/104_scipy_integrate.ipynb #1ecc6211
 def odeint(func: Callable, y0: Any, t: Any, args: tuple = (), **options: Any) -> Any:
     "scipy.integrate.odeint with derivatives: litad.ode's."
     from litad import ode

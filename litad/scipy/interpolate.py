@@ -26,7 +26,7 @@ def numbers(x: Any) -> np.ndarray:
         x = x.value
     return np.asarray(x, float)
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #b128be68
 class Pieces:
     """A piecewise polynomial whose coefficients, knots and places may be boxes."""
 
@@ -54,31 +54,41 @@ class Pieces:
             y = np.where(np.reshape(outside, np.shape(step)), np.nan, y)
         return y
 
-    def derivative(self, nu: int = 1) -> Any:
-        "The derivative as pieces."
-        c = self.c
-        for _ in range(nu):
-            degree = np.shape(c)[0] - 1
-            c = c[:-1] * np.reshape(np.arange(degree, 0, -1.0), (-1, *[1] * (np.ndim(c) - 1)))
-        return Pieces(c, self.x, self.extrapolate)
+# %% ../../nbs/109_scipy_interpolate.ipynb #c06feb8e
+def _derivative(self: Pieces, nu: int = 1) -> Any:
+    "The derivative as pieces."
+    c = self.c
+    for _ in range(nu):
+        degree = np.shape(c)[0] - 1
+        c = c[:-1] * np.reshape(np.arange(degree, 0, -1.0), (-1, *[1] * (np.ndim(c) - 1)))
+    return Pieces(c, self.x, self.extrapolate)
 
-    def antiderivative(self) -> Any:
-        "An antiderivative that is zero at the first knot."
-        n = np.shape(self.c)[0]
-        c = self.c / np.reshape(np.arange(n, 0, -1.0), (-1, *[1] * (np.ndim(self.c) - 1)))
-        h = np.reshape(np.diff(self.x), (-1, *[1] * (np.ndim(c) - 2)))
-        rise = 0.0
-        for j in range(n):
-            rise = (rise + c[j]) * h
-        start = np.concatenate([np.zeros((1, *np.shape(rise)[1:])), np.cumsum(rise, axis=0)[:-1]])
-        return Pieces(np.concatenate([c, start[None]]), self.x, self.extrapolate)
 
-    def integrate(self, a: Any, b: Any, extrapolate: Any = None) -> Any:
-        "The integral between two places."
-        whole = self.antiderivative()
-        return whole(b) - whole(a)
+def _antiderivative(self: Pieces) -> Any:
+    "An antiderivative that is zero at the first knot."
+    n = np.shape(self.c)[0]
+    c = self.c / np.reshape(np.arange(n, 0, -1.0), (-1, *[1] * (np.ndim(self.c) - 1)))
+    h = np.reshape(np.diff(self.x), (-1, *[1] * (np.ndim(c) - 2)))
+    rise = 0.0
+    for j in range(n):
+        rise = (rise + c[j]) * h
+    start = np.concatenate([np.zeros((1, *np.shape(rise)[1:])), np.cumsum(rise, axis=0)[:-1]])
+    return Pieces(np.concatenate([c, start[None]]), self.x, self.extrapolate)
 
-# %% ../../nbs/109_scipy_interpolate.ipynb #b128be68
+
+def _integrate(self: Pieces, a: Any, b: Any, extrapolate: Any = None) -> Any:
+    "The integral between two places."
+    whole = self.antiderivative()
+    return whole(b) - whole(a)
+
+
+Pieces.derivative, Pieces.antiderivative, Pieces.integrate = (
+    _derivative,
+    _antiderivative,
+    _integrate,
+)
+
+# %% ../../nbs/109_scipy_interpolate.ipynb #b4736d42
 def data(x: Any, y: Any, axis: int) -> tuple:
     "Knots and values, the values' axis first; knots must ascend."
     x, y = floats(x), floats(y)
@@ -87,12 +97,12 @@ def data(x: Any, y: Any, axis: int) -> tuple:
         raise ValueError("x must be one ascending sequence, as long as y along its axis")
     return x, y
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #cd690e8c
 def tall(v: Any, like: Any) -> Any:
     "A vector along the first axis of something."
     return np.reshape(v, (-1, *[1] * (np.ndim(like) - 1)))
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #ad73adc2
 class CubicHermiteSpline(Pieces):
     """The cubic pieces with given values and slopes."""
 
@@ -117,7 +127,7 @@ class CubicSpline(CubicHermiteSpline):
             extrapolate = "periodic" if isinstance(bc_type, str) and bc_type == "periodic" else True
         super().__init__(x, y, spline_slopes(x, y, bc_type), 0, extrapolate)
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #fe3d5364
 def spline_slopes(x: Any, y: Any, bc_type: Any) -> Any:
     "The slopes at the knots."
     n, h = np.shape(x)[0], np.diff(x)
@@ -148,7 +158,7 @@ def spline_slopes(x: Any, y: Any, bc_type: Any) -> Any:
         solve_banded((1, 1), np.stack([above, diagonal, below]), flat), np.shape(right)
     )
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #02818780
 def end_row(kind: Any, h: Any, rise: Any, y: Any, sign: float = 1.0) -> tuple:
     "The two coefficients and the right side of the condition at an end; at the last one, seen from there."
     if isinstance(kind, str) and kind == "not-a-knot":
@@ -164,7 +174,7 @@ def end_row(kind: Any, h: Any, rise: Any, y: Any, sign: float = 1.0) -> tuple:
         return 1.0, 0.0, value + np.zeros(np.shape(y)[1:])
     return 2.0, 1.0, 3 * rise[0] - sign * 0.5 * h[0] * value
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #cb964bf0
 def periodic_slopes(h: Any, rise: Any, n: int) -> Any:
     "The slopes of a periodic spline, by a dense system: its corners are not zero."
     m = n - 1
@@ -199,7 +209,7 @@ class PchipInterpolator(CubicHermiteSpline):
         last = _pchip_end(h[-1], h[-2], rise[-1], rise[-2])
         super().__init__(x, y, np.concatenate([first[None], inner, last[None]]), 0, extrapolate)
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #453a09de
 def _pchip_end(h0: Any, h1: Any, m0: Any, m1: Any) -> Any:
     "A one-sided slope that keeps the shape."
     d = ((2 * h0 + h1) * m0 - h0 * m1) / (h0 + h1)
@@ -208,7 +218,7 @@ def _pchip_end(h0: Any, h1: Any, m0: Any, m1: Any) -> Any:
     d = np.where(over & (np.abs(plain[0]) > 3 * np.abs(plain[1])), 3 * m0, d)
     return np.where(wrong, 0.0, d)
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #140aae9a
 class Akima1DInterpolator(CubicHermiteSpline):
     """Slopes by Akima's weights, which outliers do not reach far."""
 
@@ -254,7 +264,7 @@ def local_basis(t: Any, k: int, x: Any) -> tuple:
         values = new
     return j - k, values
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #d56b1d73
 class BSpline:
     """A weighted sum of basis splines."""
 
@@ -263,12 +273,18 @@ class BSpline:
 
     def __call__(self, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
         "The values at places, or a derivative of the curve there."
+        extrapolate = self.extrapolate if extrapolate is None else extrapolate
         if nu:
-            return self.derivative()(x, nu - 1)
+            return self.derivative()(x, nu - 1, extrapolate)
         x = floats(x)
         first, values = local_basis(self.t, self.k, x)
         lift = lambda v: np.reshape(v, (*np.shape(v), *[1] * (np.ndim(self.c) - 1)))  # noqa: E731
-        return sum([lift(v) * self.c[first + r] for r, v in enumerate(values)])
+        y = sum([lift(v) * self.c[first + r] for r, v in enumerate(values)])
+        if extrapolate is False:
+            t, n = numbers(self.t), np.shape(self.c)[0]
+            outside = (numbers(x) < t[self.k]) | (numbers(x) > t[n])
+            y = np.where(lift(outside), np.nan, y)
+        return y
 
     def derivative(self, nu: int = 1) -> Any:
         "The derivative as a spline of lower degree."
@@ -283,7 +299,7 @@ class BSpline:
             spline = BSpline(t[1:-1], c, k - 1)
         return spline
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #32790945
 def make_interp_spline(
     x: Any,
     y: Any,
@@ -320,7 +336,7 @@ def make_interp_spline(
     c = np.reshape(np.linalg.solve(matrix, np.reshape(y, (n, -1))), np.shape(y))
     return BSpline(t, c, k)
 
-
+# %% ../../nbs/109_scipy_interpolate.ipynb #6de08883
 def interp1d(
     x: Any,
     y: Any,

@@ -30,7 +30,7 @@ def has_box(*trees: Any) -> bool:
         [isinstance(settled(x) if isinstance(x, np.ndarray) else x, Box) for x in flatten(trees)[0]]
     )
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #f9702a38
 def handed_on(module: str, names: dict) -> Callable:
     "What a module's `__getattr__` does: SciPy's own, refusing boxes by name."
 
@@ -83,7 +83,7 @@ MATRIX = {
     for name in ("expm", "logm", "cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm", "sqrtm")
 }
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #64fcb521
 def square(name: str, a: Any) -> Any:
     "A square matrix, or a stack of them, of floats."
     a = as_operand(a) if has_box(a) else np.asarray(a)
@@ -125,6 +125,8 @@ sylvester = Primitive(
     ),
     ("a", "b", "q"),
 )
+
+# %% ../../nbs/103_scipy_linalg.ipynb #d27ce7a8
 square_root = Primitive(
     "sqrtm",
     MATRIX.pop("sqrtm").impl,
@@ -133,7 +135,7 @@ square_root = Primitive(
     (lambda t, y: bind(sylvester, mT(y), mT(y), t),),
 )
 
-# %% ../../nbs/103_scipy_linalg.ipynb #d27ce7a8
+# %% ../../nbs/103_scipy_linalg.ipynb #f4255e2b
 def sqrtm(A: Any) -> Any:
     "The principal square root of a matrix."
     A = square("sqrtm", A)
@@ -141,7 +143,7 @@ def sqrtm(A: Any) -> Any:
         return np.stack([sqrtm(A[k]) for k in range(A.shape[0])])
     return bind(square_root, A)
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #82a2e115
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     "The solution of a x + x b = q."
     return bind(
@@ -165,7 +167,7 @@ def turned(t: Any, trans: int) -> Any:
     "A matrix, its transpose, or the conjugate of that."
     return t if trans == 0 else mT(t) if trans == 1 else mH(t)
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #085bb3fa
 def _solve_triangle(a, b, trans, lower, unit):
     return scipy.linalg.solve_triangular(a, b, trans=trans, lower=lower, unit_diagonal=unit)
 
@@ -234,7 +236,7 @@ def rows_of(pivots: np.ndarray) -> np.ndarray:
         order[[k, j]] = order[[j, k]]
     return order
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #d801b9a1
 def _push_lu(t, x, y, *, order):
     L, U = parts_of_lu(y)
     M = mT(
@@ -256,7 +258,7 @@ lu_packed = Primitive(
     "lu_factor", lambda x, order: scipy.linalg.lu_factor(x)[0], "general", (_push_lu,), (_pull_lu,)
 )
 
-# %% ../../nbs/103_scipy_linalg.ipynb #d801b9a1
+# %% ../../nbs/103_scipy_linalg.ipynb #a8eaabab
 def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> tuple:
     "The packed factorisation P a = L U, and its exchanges."
     if not has_box(a):
@@ -267,7 +269,7 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     pivots = scipy.linalg.lu_factor(below)[1]
     return bind(lu_packed, a, order=tuple(rows_of(pivots).tolist())), pivots
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #a8ca71b6
 def lu_solve(
     lu_and_piv: tuple, b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
@@ -282,7 +284,7 @@ def lu_solve(
         np.argsort(order)
     ]
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #297809e1
 def cho_factor(
     a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple:
@@ -291,7 +293,7 @@ def cho_factor(
         return scipy.linalg.cho_factor(a, lower)
     return cholesky(a, lower), lower
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #bcdc8b29
 def cho_solve(
     c_and_lower: tuple, b: Any, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
@@ -302,7 +304,7 @@ def cho_solve(
     first, second = (0, 2) if lower else (2, 0)
     return solve_triangular(c, solve_triangular(c, b, first, lower), second, lower)
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #765c10ac
 def cholesky(
     a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> Any:
@@ -327,7 +329,7 @@ def banded_times(ab: Any, x: Any, l_and_u: tuple) -> Any:
         total = total + np.pad(part, ((max(0, shift), n - len(j) - max(0, shift)), (0, 0)))
     return total
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #a44cd456
 def banded_transpose(ab: Any, l_and_u: tuple) -> Any:
     "The transpose in the same storage, its numbers of diagonals exchanged."
     (low, up), n = l_and_u, ab.shape[1]
@@ -350,7 +352,7 @@ def banded_outer(g: Any, x: Any, l_and_u: tuple) -> Any:
         rows.append(np.pad(part, (first, n - last)))
     return np.stack(rows)
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #bfa0233c
 banded = Primitive(
     "solve_banded",
     lambda a, b, l_and_u: scipy.linalg.solve_banded(l_and_u, a, b),
@@ -392,7 +394,7 @@ def through_numpy(name: str, over_boxes: Callable) -> Callable:
     either.__name__, either.__doc__ = name, f"scipy.linalg.{name} over boxes too."
     return either
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #c8820a26
 def _eigh(a, b=None, *, lower=True, eigvals_only=False, **options):
     if b is not None or options:
         raise LitadError("eigh over boxes takes one matrix", got="a generalised problem or further options",
@@ -416,7 +418,7 @@ def _block_diag(*blocks):
         first = last
     return np.concatenate(rows)
 
-
+# %% ../../nbs/103_scipy_linalg.ipynb #9e783b96
 solve = through_numpy("solve", lambda a, b, **how: np.linalg.solve(a, b))
 inv = through_numpy("inv", lambda a, **how: np.linalg.inv(a))
 det = through_numpy("det", lambda a, **how: np.linalg.det(a))

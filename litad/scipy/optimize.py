@@ -43,7 +43,7 @@ def of_root(name: str, f: Callable, args: Any, find: Callable) -> Any:
         return found
     return y
 
-
+# %% ../../nbs/105_scipy_optimize.ipynb #986cb7f4
 def bracketed(name: str) -> Callable:
     "One of SciPy's bracketing methods."
     theirs = getattr(scipy.optimize, name)
@@ -73,7 +73,7 @@ def newton(func: Callable, x0: Any, fprime: Any = None, args: Any = (), **option
 
     return of_root("newton", func, args, find)
 
-
+# %% ../../nbs/105_scipy_optimize.ipynb #e119e3a7
 def fsolve(
     func: Callable, x0: Any, args: Any = (), fprime: Any = None, col_deriv: Any = 0, **options: Any
 ) -> Any:
@@ -85,7 +85,7 @@ def fsolve(
         else found.x
     )
 
-
+# %% ../../nbs/105_scipy_optimize.ipynb #31608113
 def root_scalar(
     f: Callable,
     args: Any = (),
@@ -109,7 +109,7 @@ def root_scalar(
 
     return of_root("root_scalar", f, args, find)
 
-
+# %% ../../nbs/105_scipy_optimize.ipynb #a2f54a82
 def minimize_scalar(
     fun: Callable, bracket: Any = None, bounds: Any = None, args: Any = (), **options: Any
 ) -> Any:
@@ -133,7 +133,7 @@ def minimize_scalar(
         found.fun = fun(found.x, *args)
     return found
 
-
+# %% ../../nbs/105_scipy_optimize.ipynb #0fea9d7b
 def fixed_point(func: Callable, x0: Any, args: Any = (), **options: Any) -> Any:
     "A fixed point, differentiated at the solution."
     start = np.asarray(x0, float)[()]

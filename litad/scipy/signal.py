@@ -26,7 +26,7 @@ def lagged(t: Any, u: Any, count: int) -> Any:
         [np.sum(t[..., k:] * u[..., : n - k]) if k < n else np.zeros(()) for k in range(count)]
     )
 
-
+# %% ../../nbs/107_scipy_signal.ipynb #4b8c1650
 def _filtered(b, a, x):
     return scipy.signal.lfilter(b, a, x)
 
@@ -53,13 +53,13 @@ linear_filter = Primitive(
     ("b", "a", "x"),
 )
 
-
+# %% ../../nbs/107_scipy_signal.ipynb #d935648b
 def floats(x: Any) -> Any:
     "An array of floats, or a box."
     x = as_operand(x) if has_box(x) else np.asarray(x)
     return x.astype(float) if x.dtype.kind in "biu" else x
 
-# %% ../../nbs/107_scipy_signal.ipynb #4b8c1650
+# %% ../../nbs/107_scipy_signal.ipynb #6c0b5147
 def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     "scipy.signal.lfilter; by coefficients, signal and first state."
     if not has_box(b, a, x, zi):
@@ -92,7 +92,7 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
         last.append(sum(terms))
     return np.moveaxis(y, -1, axis), np.moveaxis(np.stack(last, -1), -1, axis)
 
-
+# %% ../../nbs/107_scipy_signal.ipynb #20a7a48b
 def sosfilt(sos: Any, x: Any, axis: int = -1) -> Any:
     "scipy.signal.sosfilt: sections of second order, one after the other."
     if not has_box(sos, x):
@@ -115,7 +115,7 @@ def lfilter_zi(b: Any, a: Any) -> Any:
     sums = np.concatenate([np.zeros(1), np.cumsum(rest)[:-1]])
     return first * np.cumsum(a)[:-1] - sums
 
-
+# %% ../../nbs/107_scipy_signal.ipynb #f3ede663
 def beyond(x: Any, edge: int, kind: Any) -> Any:
     "A signal continued beyond both ends, as SciPy's odd, even and constant extensions are."
     if not edge or kind is None:
@@ -134,7 +134,7 @@ def beyond(x: Any, edge: int, kind: Any) -> Any:
         raise ValueError(f"Unknown value '{kind}' for padtype.")
     return np.concatenate([left, x, right], -1)
 
-
+# %% ../../nbs/107_scipy_signal.ipynb #af3d960d
 def filtfilt(b: Any, a: Any, x: Any, axis: int = -1, padtype: Any = "odd", padlen: int | None = None, method: str = "pad",
              irlen: int | None = None) -> Any:  # fmt: skip
     "scipy.signal.filtfilt by coefficients and signal: forwards and backwards, from rest."

@@ -30,7 +30,7 @@ def number(x: Any) -> Any:
     x = as_operand(x) if has_box(x) else np.asarray(x)
     return x.astype(float) if x.dtype.kind in "biu" else x
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #d9dcd895
 class Distribution:
     """What continuous and discrete distributions have in common: SciPy's own for all that has no rule."""
 
@@ -82,7 +82,7 @@ class Distribution:
         values = [number(given.get(n, self.usual.get(n))) for n in names]
         return values[: len(self.shapes)], values[len(self.shapes) :]
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #e7c46316
 class Frozen:
     """A distribution with its parameters."""
 
@@ -96,7 +96,7 @@ class Frozen:
             *x, *self.args, **self.kwargs, **more
         )
 
-# %% ../../nbs/106_scipy_stats.ipynb #d9dcd895
+# %% ../../nbs/106_scipy_stats.ipynb #3d4d437e
 def ends(self: Distribution, shapes: list) -> tuple:
     "The support in standard form."
     return tuple([e(*shapes) if callable(e) else e for e in self.support])
@@ -117,28 +117,33 @@ class Continuous(Distribution):
         "The density."
         return np.exp(self.logpdf(x, *args, **kwargs))
 
-    def standard(self, x: Any, shapes: list, loc: Any, scale: Any) -> tuple:
-        "x in standard form, whether it lies in the support, and whether above."
-        z = (x - loc) / scale
-        low, high = ends(self, shapes)
-        bare = [np.asarray(below(e)) for e in (z, low, high)]
-        inside = (bare[0] >= bare[1]) & (bare[0] <= bare[2])
-        with np.errstate(invalid="ignore"):
-            both = (
-                np.where(np.isfinite(bare[1]), bare[1], -1.0),
-                np.where(np.isfinite(bare[2]), bare[2], bare[1] + 1.0),
-            )
-            safe = np.where(np.isfinite(both[0] + both[1]), (both[0] + both[1]) / 2, 0.5)
-        return np.where(inside, z, safe), inside, bare[0] > bare[2]
-
-    def probability(
-        self, method: str, x: Any, args: tuple, kwargs: dict, low: float, high: float
-    ) -> Any:
-        shapes, (loc, scale) = self.arguments(args, kwargs)
-        z, inside, above = self.standard(number(x), shapes, loc, scale)
-        return np.where(inside, self.parts[method](z, *shapes), np.where(above, high, low))[()]
+# %% ../../nbs/106_scipy_stats.ipynb #4c363fe4
+def _standard(self: Continuous, x: Any, shapes: list, loc: Any, scale: Any) -> tuple:
+    "x in standard form, whether it lies in the support, and whether above."
+    z = (x - loc) / scale
+    low, high = ends(self, shapes)
+    bare = [np.asarray(below(e)) for e in (z, low, high)]
+    inside = (bare[0] >= bare[1]) & (bare[0] <= bare[2])
+    with np.errstate(invalid="ignore"):
+        both = (
+            np.where(np.isfinite(bare[1]), bare[1], -1.0),
+            np.where(np.isfinite(bare[2]), bare[2], bare[1] + 1.0),
+        )
+        safe = np.where(np.isfinite(both[0] + both[1]), (both[0] + both[1]) / 2, 0.5)
+    return np.where(inside, z, safe), inside, bare[0] > bare[2]
 
 
+def _probability(
+    self: Continuous, method: str, x: Any, args: tuple, kwargs: dict, low: float, high: float
+) -> Any:
+    shapes, (loc, scale) = self.arguments(args, kwargs)
+    z, inside, above = self.standard(number(x), shapes, loc, scale)
+    return np.where(inside, self.parts[method](z, *shapes), np.where(above, high, low))[()]
+
+
+Continuous.standard, Continuous.probability = _standard, _probability
+
+# %% ../../nbs/106_scipy_stats.ipynb #46c16e07
 def below(x: Any) -> Any:
     "What a comparison may look at: the number itself, or what stands for it in a program."
     while isinstance(x, Box) and not type(x.value).__name__ == "Variable":
@@ -166,7 +171,7 @@ def _method(name: str) -> Callable:
     method.__doc__ = f"scipy.stats' {name}."
     return method
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #283e23e5
 def _ppf(self, q, *args, **kwargs):
     "The quantile function."
     if "ppf" not in self.parts:
@@ -189,319 +194,8 @@ def continuous(
 
 
 HALF, UNIT = (0.0, np.inf), (0.0, 1.0)
-continuous("norm", "", lambda z: -0.5 * z * z - ROOT_2PI_LOG, cdf=special.ndtr, sf=lambda z: special.ndtr(-z),
-           logcdf=special.log_ndtr, logsf=lambda z: special.log_ndtr(-z), ppf=special.ndtri)  # fmt: skip
-continuous("expon", "", lambda z: -z, HALF, cdf=lambda z: -np.expm1(-z), sf=lambda z: np.exp(-z), logsf=lambda z: -z,
-           ppf=lambda q: -np.log1p(-q))  # fmt: skip
-continuous(
-    "uniform",
-    "",
-    lambda z: 0.0 * z,
-    UNIT,
-    cdf=lambda z: 1.0 * z,
-    sf=lambda z: 1.0 - z,
-    ppf=lambda q: 1.0 * q,
-)
-continuous(
-    "gamma",
-    "a",
-    lambda z, a: xlogy(a - 1, z) - z - gammaln(a),
-    HALF,
-    cdf=lambda z, a: special.gammainc(a, z),
-    sf=lambda z, a: special.gammaincc(a, z),
-)
-continuous("chi2", "df", lambda z, df: xlogy(df / 2 - 1, z) - z / 2 - gammaln(df / 2) - math.log(2) * df / 2, HALF,
-           cdf=lambda z, df: special.gammainc(df / 2, z / 2), sf=lambda z, df: special.gammaincc(df / 2, z / 2))  # fmt: skip
-continuous("chi", "df", lambda z, df: math.log(2) - math.log(2) * df / 2 - gammaln(df / 2) + xlogy(df - 1, z) - z * z / 2, HALF,
-           cdf=lambda z, df: special.gammainc(df / 2, z * z / 2), sf=lambda z, df: special.gammaincc(df / 2, z * z / 2))  # fmt: skip
-continuous("invgamma", "a", lambda z, a: -(a + 1) * np.log(z) - gammaln(a) - 1 / z, HALF,
-           cdf=lambda z, a: special.gammaincc(a, 1 / z), sf=lambda z, a: special.gammainc(a, 1 / z))  # fmt: skip
-continuous(
-    "erlang",
-    "a",
-    lambda z, a: xlogy(a - 1, z) - z - gammaln(a),
-    HALF,
-    cdf=lambda z, a: special.gammainc(a, z),
-)
-continuous("beta", "a b", lambda z, a, b: xlog1py(b - 1, -z) + xlogy(a - 1, z) - betaln(a, b), UNIT,
-           cdf=lambda z, a, b: special.betainc(a, b, z), sf=lambda z, a, b: special.betaincc(a, b, z))  # fmt: skip
-continuous(
-    "betaprime",
-    "a b",
-    lambda z, a, b: xlogy(a - 1, z) - xlog1py(a + b, z) - betaln(a, b),
-    HALF,
-    cdf=lambda z, a, b: special.betainc(a, b, z / (1 + z)),
-)
-continuous("f", "dfn dfd", lambda z, m, n: m / 2 * np.log(m) + n / 2 * np.log(n) + xlogy(m / 2 - 1, z) - (m + n) / 2 * np.log(n + m * z) - betaln(m / 2, n / 2),
-           HALF, cdf=lambda z, m, n: special.betainc(m / 2, n / 2, m * z / (m * z + n)))  # fmt: skip
-continuous("t", "df", lambda z, df: gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(math.pi * df) - (df + 1) / 2 * np.log1p(z * z / df),
-           cdf=lambda z, df: np.where(np.less(z, 0), 0.5, 1.0) - np.where(np.less(z, 0), 0.0, 0.5) * special.betainc(df / 2, 0.5, df / (df + z * z))
-           - np.where(np.less(z, 0), 0.5, 0.0) * (1 - special.betainc(df / 2, 0.5, df / (df + z * z))))  # fmt: skip
 
 # %% ../../nbs/106_scipy_stats.ipynb #2db8ef45
-continuous(
-    "laplace",
-    "",
-    lambda z: -np.abs(z) - math.log(2),
-    cdf=lambda z: np.where(
-        np.greater(z, 0), 1 - 0.5 * np.exp(-np.abs(z)), 0.5 * np.exp(-np.abs(z))
-    ),
-)
-continuous("logistic", "", lambda z: -np.abs(z) - 2 * np.log1p(np.exp(-np.abs(z))), cdf=special.expit, sf=lambda z: special.expit(-z),
-           logcdf=special.log_expit, logsf=lambda z: special.log_expit(-z), ppf=special.logit)  # fmt: skip
-continuous("cauchy", "", lambda z: -math.log(math.pi) - np.log1p(z * z), cdf=lambda z: 0.5 + np.arctan(z) / math.pi, sf=lambda z: 0.5 - np.arctan(z) / math.pi,
-           ppf=lambda q: np.tan(math.pi * (q - 0.5)))  # fmt: skip
-continuous("lognorm", "s", lambda z, s: -0.5 * (np.log(z) / s) ** 2 - np.log(s * z) - ROOT_2PI_LOG, HALF, cdf=lambda z, s: special.ndtr(np.log(z) / s),
-           sf=lambda z, s: special.ndtr(-np.log(z) / s), logcdf=lambda z, s: special.log_ndtr(np.log(z) / s), logsf=lambda z, s: special.log_ndtr(-np.log(z) / s))  # fmt: skip
-continuous(
-    "weibull_min",
-    "c",
-    lambda z, c: np.log(c) + xlogy(c - 1, z) - z**c,
-    HALF,
-    cdf=lambda z, c: -np.expm1(-(z**c)),
-    sf=lambda z, c: np.exp(-(z**c)),
-    logsf=lambda z, c: -(z**c),
-)
-continuous(
-    "weibull_max",
-    "c",
-    lambda z, c: np.log(c) + xlogy(c - 1, -z) - (-z) ** c,
-    (-np.inf, 0.0),
-    cdf=lambda z, c: np.exp(-((-z) ** c)),
-    logcdf=lambda z, c: -((-z) ** c),
-)
-continuous(
-    "exponweib",
-    "a c",
-    lambda z, a, c: (
-        np.log(a) + np.log(c) + xlogy(a - 1, -np.expm1(-(z**c))) - z**c + xlogy(c - 1, z)
-    ),
-    HALF,
-    cdf=lambda z, a, c: (-np.expm1(-(z**c))) ** a,
-)
-continuous(
-    "pareto",
-    "b",
-    lambda z, b: np.log(b) - (b + 1) * np.log(z),
-    (1.0, np.inf),
-    cdf=lambda z, b: 1 - z**-b,
-    sf=lambda z, b: z**-b,
-    logsf=lambda z, b: -b * np.log(z),
-)
-continuous(
-    "lomax",
-    "c",
-    lambda z, c: np.log(c) - (c + 1) * np.log1p(z),
-    HALF,
-    cdf=lambda z, c: -np.expm1(-c * np.log1p(z)),
-    sf=lambda z, c: (1 + z) ** -c,
-    logsf=lambda z, c: -c * np.log1p(z),
-)
-continuous(
-    "gumbel_r",
-    "",
-    lambda z: -z - np.exp(-z),
-    cdf=lambda z: np.exp(-np.exp(-z)),
-    sf=lambda z: -np.expm1(-np.exp(-z)),
-    logcdf=lambda z: -np.exp(-z),
-)
-continuous(
-    "gumbel_l",
-    "",
-    lambda z: z - np.exp(z),
-    cdf=lambda z: -np.expm1(-np.exp(z)),
-    sf=lambda z: np.exp(-np.exp(z)),
-    logsf=lambda z: -np.exp(z),
-)
-continuous(
-    "halfnorm",
-    "",
-    lambda z: 0.5 * math.log(2 / math.pi) - z * z / 2,
-    HALF,
-    cdf=lambda z: special.erf(z / math.sqrt(2)),
-    sf=lambda z: special.erfc(z / math.sqrt(2)),
-)
-continuous(
-    "halfcauchy",
-    "",
-    lambda z: math.log(2 / math.pi) - np.log1p(z * z),
-    HALF,
-    cdf=lambda z: 2 / math.pi * np.arctan(z),
-)
-continuous(
-    "halflogistic",
-    "",
-    lambda z: math.log(2) - z - 2 * np.log1p(np.exp(-z)),
-    HALF,
-    cdf=lambda z: np.tanh(z / 2),
-)
-continuous(
-    "rayleigh",
-    "",
-    lambda z: np.log(z) - 0.5 * z * z,
-    HALF,
-    cdf=lambda z: -np.expm1(-0.5 * z * z),
-    sf=lambda z: np.exp(-0.5 * z * z),
-    logsf=lambda z: -0.5 * z * z,
-)
-continuous(
-    "maxwell",
-    "",
-    lambda z: 0.5 * math.log(2 / math.pi) + 2 * np.log(z) - z * z / 2,
-    HALF,
-    cdf=lambda z: special.gammainc(1.5, z * z / 2),
-    sf=lambda z: special.gammaincc(1.5, z * z / 2),
-)
-continuous(
-    "levy",
-    "",
-    lambda z: -ROOT_2PI_LOG - 1.5 * np.log(z) - 0.5 / z,
-    HALF,
-    cdf=lambda z: special.erfc((0.5 / z) ** 0.5),
-    sf=lambda z: special.erf((0.5 / z) ** 0.5),
-)
-continuous(
-    "loggamma",
-    "c",
-    lambda z, c: c * z - np.exp(z) - gammaln(c),
-    cdf=lambda z, c: special.gammainc(c, np.exp(z)),
-)
-continuous(
-    "gompertz",
-    "c",
-    lambda z, c: np.log(c) + z - c * np.expm1(z),
-    HALF,
-    cdf=lambda z, c: -np.expm1(-c * np.expm1(z)),
-    logsf=lambda z, c: -c * np.expm1(z),
-    sf=lambda z, c: np.exp(-c * np.expm1(z)),
-)
-continuous(
-    "nakagami",
-    "nu",
-    lambda z, nu: math.log(2) + nu * np.log(nu) - gammaln(nu) + xlogy(2 * nu - 1, z) - nu * z * z,
-    HALF,
-    cdf=lambda z, nu: special.gammainc(nu, nu * z * z),
-)
-continuous("powerlaw", "a", lambda z, a: np.log(a) + xlogy(a - 1, z), UNIT, cdf=lambda z, a: z**a)
-continuous(
-    "gennorm", "beta", lambda z, b: np.log(b) - math.log(2) - gammaln(1 / b) - np.abs(z) ** b
-)
-continuous(
-    "gengamma",
-    "a c",
-    lambda z, a, c: np.log(np.abs(c)) - gammaln(a) + xlogy(c * a - 1, z) - z**c,
-    HALF,
-)
-
-# %% ../../nbs/106_scipy_stats.ipynb #11257792
-continuous(
-    "fisk",
-    "c",
-    lambda z, c: np.log(c) + xlogy(c - 1, z) - 2 * np.log1p(z**c),
-    HALF,
-    cdf=lambda z, c: 1 / (1 + z**-c),
-)
-continuous(
-    "burr",
-    "c d",
-    lambda z, c, d: np.log(c * d) + xlogy(-c - 1, z) - (d + 1) * np.log1p(z**-c),
-    HALF,
-    cdf=lambda z, c, d: (1 + z**-c) ** -d,
-)
-continuous(
-    "burr12",
-    "c d",
-    lambda z, c, d: np.log(c * d) + xlogy(c - 1, z) - (d + 1) * np.log1p(z**c),
-    HALF,
-    cdf=lambda z, c, d: 1 - (1 + z**c) ** -d,
-)
-continuous(
-    "invgauss",
-    "mu",
-    lambda z, mu: -ROOT_2PI_LOG - 1.5 * np.log(z) - (z / mu - 1) ** 2 / (2 * z),
-    HALF,
-)
-continuous("wald", "", lambda z: -ROOT_2PI_LOG - 1.5 * np.log(z) - (z - 1) ** 2 / (2 * z), HALF)
-continuous(
-    "skewnorm", "a", lambda z, a: math.log(2) - 0.5 * z * z - ROOT_2PI_LOG + special.log_ndtr(a * z)
-)
-continuous(
-    "exponnorm", "K", lambda z, K: -np.log(K) + 0.5 / K**2 - z / K + special.log_ndtr(z - 1 / K)
-)
-continuous(
-    "vonmises",
-    "kappa",
-    lambda z, kappa: kappa * (np.cos(z) - 1) - math.log(2 * math.pi) - np.log(special.i0e(kappa)),
-)
-continuous(
-    "hypsecant",
-    "",
-    lambda z: -math.log(math.pi) - np.logaddexp(z, -z) + math.log(2),
-    cdf=lambda z: 2 / math.pi * np.arctan(np.exp(z)),
-)
-continuous(
-    "arcsine",
-    "",
-    lambda z: -math.log(math.pi) - 0.5 * (np.log(z) + np.log1p(-z)),
-    UNIT,
-    cdf=lambda z: 2 / math.pi * np.arcsin(z**0.5),
-)
-continuous(
-    "semicircular", "", lambda z: math.log(2 / math.pi) + 0.5 * np.log1p(-z * z), (-1.0, 1.0)
-)
-continuous("cosine", "", lambda z: np.log1p(np.cos(z)) - math.log(2 * math.pi), (-math.pi, math.pi))
-continuous(
-    "triang",
-    "c",
-    lambda z, c: (
-        math.log(2) + np.where(np.less(z, c), np.log(z) - np.log(c), np.log1p(-z) - np.log1p(-c))
-    ),
-    UNIT,
-)
-continuous(
-    "rice", "b", lambda z, b: np.log(z) - 0.5 * (z - b) ** 2 + np.log(special.i0e(z * b)), HALF
-)
-continuous(
-    "johnsonsu",
-    "a b",
-    lambda z, a, b: (
-        np.log(b) - 0.5 * np.log1p(z * z) - 0.5 * (a + b * np.arcsinh(z)) ** 2 - ROOT_2PI_LOG
-    ),
-    cdf=lambda z, a, b: special.ndtr(a + b * np.arcsinh(z)),
-)
-continuous(
-    "johnsonsb",
-    "a b",
-    lambda z, a, b: (
-        np.log(b) - np.log(z) - np.log1p(-z) - 0.5 * (a + b * special.logit(z)) ** 2 - ROOT_2PI_LOG
-    ),
-    UNIT,
-    cdf=lambda z, a, b: special.ndtr(a + b * special.logit(z)),
-)
-continuous(
-    "genlogistic",
-    "c",
-    lambda z, c: np.log(c) - z - (c + 1) * np.log1p(np.exp(-z)),
-    cdf=lambda z, c: (1 + np.exp(-z)) ** -c,
-)
-continuous("truncnorm", "a b", lambda z, a, b: -0.5 * z * z - ROOT_2PI_LOG - log_width(a, b), (lambda a, b: a, lambda a, b: b),
-           cdf=lambda z, a, b: np.exp(log_width(a, z) - log_width(a, b)))  # fmt: skip
-continuous(
-    "truncexpon",
-    "b",
-    lambda z, b: -z - np.log(-np.expm1(-b)),
-    (0.0, lambda b: b),
-    cdf=lambda z, b: np.expm1(-z) / np.expm1(-b),
-)
-continuous("genextreme", "c", lambda z, c: -bent(z, c) * (1 - c) - np.exp(-bent(z, c)),
-           (lambda c: np.where(np.less(below(c), 0), 1 / np.where(np.equal(below(c), 0), 1.0, below(c)), -np.inf),
-            lambda c: np.where(np.greater(below(c), 0), 1 / np.where(np.equal(below(c), 0), 1.0, below(c)), np.inf)),
-           cdf=lambda z, c: np.exp(-np.exp(-bent(z, c))), logcdf=lambda z, c: -np.exp(-bent(z, c)))  # fmt: skip
-continuous("genpareto", "c", lambda z, c: -(1 + c) * bent(z, -c),
-           (0.0, lambda c: np.where(np.less(below(c), 0), -1 / np.where(np.equal(below(c), 0), 1.0, below(c)), np.inf)),
-           sf=lambda z, c: np.exp(-bent(z, -c)), logsf=lambda z, c: -bent(z, -c))  # fmt: skip
-
-
 def log_width(a: Any, b: Any) -> Any:
     "The logarithm of the normal probability between two numbers, in the tail where it is small."
     flip = np.greater(below(a) + 0.0, 0)
@@ -520,6 +214,106 @@ def bent(z: Any, c: Any) -> Any:
         z * (1 + v / 2 + v * v / 3 + v**3 / 4),
         -np.log1p(-safe * np.where(small, 0.0, z)) / safe,
     )
+
+# %% ../../nbs/106_scipy_stats.ipynb #11257792
+continuous("norm", "", lambda z: -0.5 * z * z - ROOT_2PI_LOG, cdf=special.ndtr, sf=lambda z: special.ndtr(-z), logcdf=special.log_ndtr,
+           logsf=lambda z: special.log_ndtr(-z), ppf=special.ndtri)  # fmt: skip
+continuous("halfnorm", "", lambda z: 0.5 * math.log(2 / math.pi) - z * z / 2, HALF, cdf=lambda z: special.erf(z / math.sqrt(2)),
+           sf=lambda z: special.erfc(z / math.sqrt(2)))  # fmt: skip
+continuous("lognorm", "s", lambda z, s: -0.5 * (np.log(z) / s) ** 2 - np.log(s * z) - ROOT_2PI_LOG, HALF, cdf=lambda z, s: special.ndtr(np.log(z) / s),
+           sf=lambda z, s: special.ndtr(-np.log(z) / s), logcdf=lambda z, s: special.log_ndtr(np.log(z) / s),
+           logsf=lambda z, s: special.log_ndtr(-np.log(z) / s))  # fmt: skip
+continuous("truncnorm", "a b", lambda z, a, b: -0.5 * z * z - ROOT_2PI_LOG - log_width(a, b), (lambda a, b: a, lambda a, b: b),
+           cdf=lambda z, a, b: np.exp(log_width(a, z) - log_width(a, b)))  # fmt: skip
+continuous("skewnorm", "a", lambda z, a: math.log(2) - 0.5 * z * z - ROOT_2PI_LOG + special.log_ndtr(a * z))  # fmt: skip
+continuous("exponnorm", "K", lambda z, K: -np.log(K) + 0.5 / K**2 - z / K + special.log_ndtr(z - 1 / K))  # fmt: skip
+continuous("johnsonsu", "a b", lambda z, a, b: (np.log(b) - 0.5 * np.log1p(z * z) - 0.5 * (a + b * np.arcsinh(z)) ** 2 - ROOT_2PI_LOG),
+           cdf=lambda z, a, b: special.ndtr(a + b * np.arcsinh(z)))  # fmt: skip
+continuous("johnsonsb", "a b", lambda z, a, b: (np.log(b) - np.log(z) - np.log1p(-z) - 0.5 * (a + b * special.logit(z)) ** 2 - ROOT_2PI_LOG), UNIT,
+           cdf=lambda z, a, b: special.ndtr(a + b * special.logit(z)))  # fmt: skip
+continuous("gennorm", "beta", lambda z, b: np.log(b) - math.log(2) - gammaln(1 / b) - np.abs(z) ** b)  # fmt: skip
+continuous("invgauss", "mu", lambda z, mu: -ROOT_2PI_LOG - 1.5 * np.log(z) - (z / mu - 1) ** 2 / (2 * z), HALF)  # fmt: skip
+continuous("wald", "", lambda z: -ROOT_2PI_LOG - 1.5 * np.log(z) - (z - 1) ** 2 / (2 * z), HALF)  # fmt: skip
+continuous("levy", "", lambda z: -ROOT_2PI_LOG - 1.5 * np.log(z) - 0.5 / z, HALF, cdf=lambda z: special.erfc((0.5 / z) ** 0.5),
+           sf=lambda z: special.erf((0.5 / z) ** 0.5))  # fmt: skip
+
+# %% ../../nbs/106_scipy_stats.ipynb #12deaeb6
+continuous("expon", "", lambda z: -z, HALF, cdf=lambda z: -np.expm1(-z), sf=lambda z: np.exp(-z), logsf=lambda z: -z, ppf=lambda q: -np.log1p(-q))  # fmt: skip
+continuous("gamma", "a", lambda z, a: xlogy(a - 1, z) - z - gammaln(a), HALF, cdf=lambda z, a: special.gammainc(a, z),
+           sf=lambda z, a: special.gammaincc(a, z))  # fmt: skip
+continuous("erlang", "a", lambda z, a: xlogy(a - 1, z) - z - gammaln(a), HALF, cdf=lambda z, a: special.gammainc(a, z))  # fmt: skip
+continuous("chi2", "df", lambda z, df: xlogy(df / 2 - 1, z) - z / 2 - gammaln(df / 2) - math.log(2) * df / 2, HALF,
+           cdf=lambda z, df: special.gammainc(df / 2, z / 2), sf=lambda z, df: special.gammaincc(df / 2, z / 2))  # fmt: skip
+continuous("chi", "df", lambda z, df: math.log(2) - math.log(2) * df / 2 - gammaln(df / 2) + xlogy(df - 1, z) - z * z / 2, HALF,
+           cdf=lambda z, df: special.gammainc(df / 2, z * z / 2), sf=lambda z, df: special.gammaincc(df / 2, z * z / 2))  # fmt: skip
+continuous("invgamma", "a", lambda z, a: -(a + 1) * np.log(z) - gammaln(a) - 1 / z, HALF, cdf=lambda z, a: special.gammaincc(a, 1 / z),
+           sf=lambda z, a: special.gammainc(a, 1 / z))  # fmt: skip
+continuous("gengamma", "a c", lambda z, a, c: np.log(np.abs(c)) - gammaln(a) + xlogy(c * a - 1, z) - z**c, HALF)  # fmt: skip
+continuous("loggamma", "c", lambda z, c: c * z - np.exp(z) - gammaln(c), cdf=lambda z, c: special.gammainc(c, np.exp(z)))  # fmt: skip
+continuous("nakagami", "nu", lambda z, nu: math.log(2) + nu * np.log(nu) - gammaln(nu) + xlogy(2 * nu - 1, z) - nu * z * z, HALF,
+           cdf=lambda z, nu: special.gammainc(nu, nu * z * z))  # fmt: skip
+continuous("maxwell", "", lambda z: 0.5 * math.log(2 / math.pi) + 2 * np.log(z) - z * z / 2, HALF, cdf=lambda z: special.gammainc(1.5, z * z / 2),
+           sf=lambda z: special.gammaincc(1.5, z * z / 2))  # fmt: skip
+continuous("rayleigh", "", lambda z: np.log(z) - 0.5 * z * z, HALF, cdf=lambda z: -np.expm1(-0.5 * z * z), sf=lambda z: np.exp(-0.5 * z * z),
+           logsf=lambda z: -0.5 * z * z)  # fmt: skip
+continuous("rice", "b", lambda z, b: np.log(z) - 0.5 * (z - b) ** 2 + np.log(special.i0e(z * b)), HALF)  # fmt: skip
+continuous("truncexpon", "b", lambda z, b: -z - np.log(-np.expm1(-b)), (0.0, lambda b: b), cdf=lambda z, b: np.expm1(-z) / np.expm1(-b))  # fmt: skip
+
+# %% ../../nbs/106_scipy_stats.ipynb #5874158c
+continuous("uniform", "", lambda z: 0.0 * z, UNIT, cdf=lambda z: 1.0 * z, sf=lambda z: 1.0 - z, ppf=lambda q: 1.0 * q)  # fmt: skip
+continuous("beta", "a b", lambda z, a, b: xlog1py(b - 1, -z) + xlogy(a - 1, z) - betaln(a, b), UNIT, cdf=lambda z, a, b: special.betainc(a, b, z),
+           sf=lambda z, a, b: special.betaincc(a, b, z))  # fmt: skip
+continuous("betaprime", "a b", lambda z, a, b: xlogy(a - 1, z) - xlog1py(a + b, z) - betaln(a, b), HALF,
+           cdf=lambda z, a, b: special.betainc(a, b, z / (1 + z)))  # fmt: skip
+continuous("f", "dfn dfd",
+           lambda z, m, n: m / 2 * np.log(m) + n / 2 * np.log(n) + xlogy(m / 2 - 1, z) - (m + n) / 2 * np.log(n + m * z) - betaln(m / 2, n / 2), HALF,
+           cdf=lambda z, m, n: special.betainc(m / 2, n / 2, m * z / (m * z + n)))  # fmt: skip
+continuous("t", "df", lambda z, df: gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(math.pi * df) - (df + 1) / 2 * np.log1p(z * z / df),
+           cdf=lambda z, df: np.where(np.less(z, 0), 0.5, 1.0) - np.where(np.less(z, 0), 0.0, 0.5) * special.betainc(df / 2, 0.5, df / (df + z * z)) - np.where(np.less(z, 0), 0.5, 0.0) * (1 - special.betainc(df / 2, 0.5, df / (df + z * z))))  # fmt: skip
+continuous("arcsine", "", lambda z: -math.log(math.pi) - 0.5 * (np.log(z) + np.log1p(-z)), UNIT, cdf=lambda z: 2 / math.pi * np.arcsin(z**0.5))  # fmt: skip
+continuous("powerlaw", "a", lambda z, a: np.log(a) + xlogy(a - 1, z), UNIT, cdf=lambda z, a: z**a)  # fmt: skip
+continuous("semicircular", "", lambda z: math.log(2 / math.pi) + 0.5 * np.log1p(-z * z), (-1.0, 1.0))  # fmt: skip
+continuous("cosine", "", lambda z: np.log1p(np.cos(z)) - math.log(2 * math.pi), (-math.pi, math.pi))  # fmt: skip
+continuous("triang", "c", lambda z, c: (math.log(2) + np.where(np.less(z, c), np.log(z) - np.log(c), np.log1p(-z) - np.log1p(-c))), UNIT)  # fmt: skip
+
+# %% ../../nbs/106_scipy_stats.ipynb #b7a603c7
+continuous("weibull_min", "c", lambda z, c: np.log(c) + xlogy(c - 1, z) - z**c, HALF, cdf=lambda z, c: -np.expm1(-(z**c)),
+           sf=lambda z, c: np.exp(-(z**c)), logsf=lambda z, c: -(z**c))  # fmt: skip
+continuous("weibull_max", "c", lambda z, c: np.log(c) + xlogy(c - 1, -z) - (-z) ** c, (-np.inf, 0.0), cdf=lambda z, c: np.exp(-((-z) ** c)),
+           logcdf=lambda z, c: -((-z) ** c))  # fmt: skip
+continuous("exponweib", "a c", lambda z, a, c: (np.log(a) + np.log(c) + xlogy(a - 1, -np.expm1(-(z**c))) - z**c + xlogy(c - 1, z)), HALF,
+           cdf=lambda z, a, c: (-np.expm1(-(z**c))) ** a)  # fmt: skip
+continuous("gumbel_r", "", lambda z: -z - np.exp(-z), cdf=lambda z: np.exp(-np.exp(-z)), sf=lambda z: -np.expm1(-np.exp(-z)),
+           logcdf=lambda z: -np.exp(-z))  # fmt: skip
+continuous("gumbel_l", "", lambda z: z - np.exp(z), cdf=lambda z: -np.expm1(-np.exp(z)), sf=lambda z: np.exp(-np.exp(z)), logsf=lambda z: -np.exp(z))  # fmt: skip
+continuous("genextreme", "c", lambda z, c: -bent(z, c) * (1 - c) - np.exp(-bent(z, c)),
+           (lambda c: np.where(np.less(below(c), 0), 1 / np.where(np.equal(below(c), 0), 1.0, below(c)), -np.inf), lambda c: np.where(np.greater(below(c), 0), 1 / np.where(np.equal(below(c), 0), 1.0, below(c)), np.inf)),
+           cdf=lambda z, c: np.exp(-np.exp(-bent(z, c))), logcdf=lambda z, c: -np.exp(-bent(z, c)))  # fmt: skip
+continuous("genpareto", "c", lambda z, c: -(1 + c) * bent(z, -c),
+           (0.0, lambda c: np.where(np.less(below(c), 0), -1 / np.where(np.equal(below(c), 0), 1.0, below(c)), np.inf)),
+           sf=lambda z, c: np.exp(-bent(z, -c)), logsf=lambda z, c: -bent(z, -c))  # fmt: skip
+continuous("pareto", "b", lambda z, b: np.log(b) - (b + 1) * np.log(z), (1.0, np.inf), cdf=lambda z, b: 1 - z**-b, sf=lambda z, b: z**-b,
+           logsf=lambda z, b: -b * np.log(z))  # fmt: skip
+continuous("lomax", "c", lambda z, c: np.log(c) - (c + 1) * np.log1p(z), HALF, cdf=lambda z, c: -np.expm1(-c * np.log1p(z)),
+           sf=lambda z, c: (1 + z) ** -c, logsf=lambda z, c: -c * np.log1p(z))  # fmt: skip
+continuous("gompertz", "c", lambda z, c: np.log(c) + z - c * np.expm1(z), HALF, cdf=lambda z, c: -np.expm1(-c * np.expm1(z)),
+           logsf=lambda z, c: -c * np.expm1(z), sf=lambda z, c: np.exp(-c * np.expm1(z)))  # fmt: skip
+continuous("fisk", "c", lambda z, c: np.log(c) + xlogy(c - 1, z) - 2 * np.log1p(z**c), HALF, cdf=lambda z, c: 1 / (1 + z**-c))  # fmt: skip
+continuous("burr", "c d", lambda z, c, d: np.log(c * d) + xlogy(-c - 1, z) - (d + 1) * np.log1p(z**-c), HALF, cdf=lambda z, c, d: (1 + z**-c) ** -d)  # fmt: skip
+continuous("burr12", "c d", lambda z, c, d: np.log(c * d) + xlogy(c - 1, z) - (d + 1) * np.log1p(z**c), HALF, cdf=lambda z, c, d: 1 - (1 + z**c) ** -d)  # fmt: skip
+
+# %% ../../nbs/106_scipy_stats.ipynb #26ff78be
+continuous("laplace", "", lambda z: -np.abs(z) - math.log(2),
+           cdf=lambda z: np.where(np.greater(z, 0), 1 - 0.5 * np.exp(-np.abs(z)), 0.5 * np.exp(-np.abs(z))))  # fmt: skip
+continuous("logistic", "", lambda z: -np.abs(z) - 2 * np.log1p(np.exp(-np.abs(z))), cdf=special.expit, sf=lambda z: special.expit(-z),
+           logcdf=special.log_expit, logsf=lambda z: special.log_expit(-z), ppf=special.logit)  # fmt: skip
+continuous("genlogistic", "c", lambda z, c: np.log(c) - z - (c + 1) * np.log1p(np.exp(-z)), cdf=lambda z, c: (1 + np.exp(-z)) ** -c)  # fmt: skip
+continuous("halflogistic", "", lambda z: math.log(2) - z - 2 * np.log1p(np.exp(-z)), HALF, cdf=lambda z: np.tanh(z / 2))  # fmt: skip
+continuous("cauchy", "", lambda z: -math.log(math.pi) - np.log1p(z * z), cdf=lambda z: 0.5 + np.arctan(z) / math.pi,
+           sf=lambda z: 0.5 - np.arctan(z) / math.pi, ppf=lambda q: np.tan(math.pi * (q - 0.5)))  # fmt: skip
+continuous("halfcauchy", "", lambda z: math.log(2 / math.pi) - np.log1p(z * z), HALF, cdf=lambda z: 2 / math.pi * np.arctan(z))  # fmt: skip
+continuous("hypsecant", "", lambda z: -math.log(math.pi) - np.logaddexp(z, -z) + math.log(2), cdf=lambda z: 2 / math.pi * np.arctan(np.exp(z)))  # fmt: skip
+continuous("vonmises", "kappa", lambda z, kappa: kappa * (np.cos(z) - 1) - math.log(2 * math.pi) - np.log(special.i0e(kappa)))  # fmt: skip
 
 # %% ../../nbs/106_scipy_stats.ipynb #424847c8
 class Discrete(Distribution):
@@ -573,7 +367,7 @@ class Discrete(Distribution):
         "The logarithm of the probability of at most k."
         return np.log(self.cdf(k, *args, **kwargs))
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #cd5d24d8
 def discrete(
     name: str, shapes: str, logpmf: Callable, support: tuple = (0.0, np.inf), **parts: Callable
 ) -> Discrete:
@@ -581,76 +375,27 @@ def discrete(
     found = globals()[name] = Discrete(name, shapes, {"logpmf": logpmf} | parts, support)
     return found
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #72a6261e
 def log_choose(n: Any, k: Any) -> Any:
     "The logarithm of a binomial coefficient."
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
 
-# %% ../../nbs/106_scipy_stats.ipynb #cd5d24d8
-discrete(
-    "bernoulli",
-    "p",
-    lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p),
-    (0.0, 1.0),
-    cdf=lambda k, p: 1 - p + 0.0 * k,
-)
-discrete(
-    "binom",
-    "n p",
-    lambda k, n, p: log_choose(n, k) + xlogy(k, p) + xlog1py(n - k, -p),
-    (0.0, lambda n, p: n),
-    cdf=lambda k, n, p: special.betainc(n - k, k + 1, 1 - p),
-)
-discrete(
-    "poisson",
-    "mu",
-    lambda k, mu: xlogy(k, mu) - gammaln(k + 1) - mu,
-    cdf=lambda k, mu: special.gammaincc(k + 1, mu),
-)
-discrete(
-    "geom",
-    "p",
-    lambda k, p: xlog1py(k - 1, -p) + np.log(p),
-    (1.0, np.inf),
-    cdf=lambda k, p: -np.expm1(k * np.log1p(-p)),
-)
-discrete(
-    "nbinom",
-    "n p",
-    lambda k, n, p: gammaln(n + k) - gammaln(k + 1) - gammaln(n) + n * np.log(p) + xlog1py(k, -p),
-    cdf=lambda k, n, p: special.betainc(n, k + 1, p),
-)
-discrete(
-    "betabinom",
-    "n a b",
-    lambda k, n, a, b: log_choose(n, k) + betaln(k + a, n - k + b) - betaln(a, b),
-    (0.0, lambda n, a, b: n),
-)
-discrete(
-    "betanbinom",
-    "n a b",
-    lambda k, n, a, b: (
-        gammaln(n + k) - gammaln(k + 1) - gammaln(n) + betaln(a + n, b + k) - betaln(a, b)
-    ),
-)
+# %% ../../nbs/106_scipy_stats.ipynb #a4f021c1
+discrete("bernoulli", "p", lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p), (0.0, 1.0), cdf=lambda k, p: 1 - p + 0.0 * k)  # fmt: skip
+discrete("binom", "n p", lambda k, n, p: log_choose(n, k) + xlogy(k, p) + xlog1py(n - k, -p), (0.0, lambda n, p: n),
+         cdf=lambda k, n, p: special.betainc(n - k, k + 1, 1 - p))  # fmt: skip
+discrete("poisson", "mu", lambda k, mu: xlogy(k, mu) - gammaln(k + 1) - mu, cdf=lambda k, mu: special.gammaincc(k + 1, mu))  # fmt: skip
+discrete("geom", "p", lambda k, p: xlog1py(k - 1, -p) + np.log(p), (1.0, np.inf), cdf=lambda k, p: -np.expm1(k * np.log1p(-p)))  # fmt: skip
+discrete("nbinom", "n p", lambda k, n, p: gammaln(n + k) - gammaln(k + 1) - gammaln(n) + n * np.log(p) + xlog1py(k, -p),
+         cdf=lambda k, n, p: special.betainc(n, k + 1, p))  # fmt: skip
+discrete("betabinom", "n a b", lambda k, n, a, b: log_choose(n, k) + betaln(k + a, n - k + b) - betaln(a, b), (0.0, lambda n, a, b: n))  # fmt: skip
+discrete("betanbinom", "n a b", lambda k, n, a, b: (gammaln(n + k) - gammaln(k + 1) - gammaln(n) + betaln(a + n, b + k) - betaln(a, b)))  # fmt: skip
 discrete("hypergeom", "M n N", lambda k, M, n, N: log_choose(n, k) + log_choose(M - n, N - k) - log_choose(M, N),
          (lambda M, n, N: np.maximum(0.0, N - (M - n)), lambda M, n, N: np.minimum(n, N)))  # fmt: skip
-discrete(
-    "logser", "p", lambda k, p: k * np.log(p) - np.log(k) - np.log(-np.log1p(-p)), (1.0, np.inf)
-)
-discrete("dlaplace", "a", lambda k, a: np.log(np.tanh(a / 2)) - a * np.abs(k), (-np.inf, np.inf))
-discrete(
-    "planck",
-    "lambda_",
-    lambda k, lam: np.log(-np.expm1(-lam)) - lam * k,
-    cdf=lambda k, lam: -np.expm1(-lam * (k + 1)),
-)
-discrete(
-    "randint",
-    "low high",
-    lambda k, low, high: -np.log(high - low) + 0.0 * k,
-    (lambda low, high: low, lambda low, high: high - 1),
-)
+discrete("logser", "p", lambda k, p: k * np.log(p) - np.log(k) - np.log(-np.log1p(-p)), (1.0, np.inf))  # fmt: skip
+discrete("dlaplace", "a", lambda k, a: np.log(np.tanh(a / 2)) - a * np.abs(k), (-np.inf, np.inf))  # fmt: skip
+discrete("planck", "lambda_", lambda k, lam: np.log(-np.expm1(-lam)) - lam * k, cdf=lambda k, lam: -np.expm1(-lam * (k + 1)))  # fmt: skip
+discrete("randint", "low high", lambda k, low, high: -np.log(high - low) + 0.0 * k, (lambda low, high: low, lambda low, high: high - 1))  # fmt: skip
 
 # %% ../../nbs/106_scipy_stats.ipynb #c4db53a3
 class MultivariateNormal:
@@ -680,7 +425,7 @@ class MultivariateNormal:
     def __getattr__(self, name: str) -> Any:
         return getattr(scipy.stats.multivariate_normal, name)
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #5b3bf236
 class Dirichlet(MultivariateNormal):
     """Proportions."""
 
@@ -696,7 +441,7 @@ class Dirichlet(MultivariateNormal):
     def __getattr__(self, name: str) -> Any:
         return getattr(scipy.stats.dirichlet, name)
 
-
+# %% ../../nbs/106_scipy_stats.ipynb #10b4dc13
 class Multinomial(MultivariateNormal):
     """Counts of several kinds."""
 
