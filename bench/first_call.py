@@ -23,6 +23,10 @@ CASES = {
     "second_order": ["hessian, d = 50", "hvp, d = 1000"],
     "lorenz": ["lorenz, t = 100"],
     "network": ["network, float64, batch 1"],
+    "loops": [
+        f"{name} as written"
+        for name in "recurrence thomas heat cholesky kepler gauss_seidel soft_dtw".split()
+    ],
     "taylor": [
         "lorenz by Taylor, t = 5, 1e-5",
         "lorenz by Taylor, t = 5, 1e-10",
@@ -30,13 +34,13 @@ CASES = {
         "lotka-volterra, sensitivities, t = 10",
     ],
 }
-PEERS = {"taylor": "heyoka"}  # JAX where nothing else is said
+PEERS = {"taylor": "heyoka", "loops": "JAX, rewritten with scan"}  # JAX where nothing else is said
 STAGES = {"trace": ("litad.program", "trace"), "passes": ("litad.passes", "optimise")}  # then code
 
 
 def start_engine(entry: str) -> None:
     "Import everything and compile something trivial."
-    if entry == "JAX":
+    if entry.startswith("JAX"):
         import jax
 
         return float(jax.jit(lambda x: x + 1)(1.0))
@@ -102,7 +106,7 @@ def measure(options, there: dict[str, str]) -> dict:
     for module, race in [(m, race) for m, races in CASES.items() for race in races]:
         peer = PEERS.get(module, "JAX")
         pythons = {"litad": python_here()}
-        if peer.lower() in there:
+        if peer.lower().split(",")[0] in there:
             pythons[peer] = options.peers
         samples: dict = {name: [] for name in pythons}
         for _ in range(min(options.rounds, ROUNDS)):

@@ -604,6 +604,171 @@ CALL(lenet) {
     Py_RETURN_NONE;
 }
 
+/* ---------------------------------------------------------------- loops as written: each reversed by hand */
+
+CALL(loops_recurrence) {
+    long n = SIZE(0);
+    const double *R x = ARRAY(0);
+    double *R g = ARRAY(1), *R c = ARRAY(2), y = x[0], sum = y, w = 1;
+    for (long i = 1; i < n; i++) {
+        double s = 1 + sin(y);
+        c[i] = y, g[i] = s, y = s * x[i], sum += y;
+    }
+    for (long i = 1; i < n; i++) c[i] = cos(c[i]) * x[i];
+    for (long i = n - 1; i > 0; i--) g[i] *= w, w = 1 + w * c[i];
+    g[0] = w;
+    return PyFloat_FromDouble(sum);
+}
+
+CALL(loops_thomas) { /* the reverse solves the transposed system with the same factors */
+    long n = SIZE(0);
+    const double *R A = ARRAY(0), *R B = ARRAY(1), *R C = ARRAY(2), *R D = ARRAY(3);
+    double *R ga = ARRAY(4), *R gb = ARRAY(5), *R gc = ARRAY(6), *R gd = ARRAY(7), *R x = ARRAY(8);
+    double *R u = x + n, *R m = u + n, sum = 0, before = 0, z = 0, l = 0;
+    for (long i = 0; i < n; i++) {
+        m[i] = 1 / (B[i] - (i ? A[i] * before : 0));
+        before = u[i] = C[i] * m[i];
+        z = x[i] = (D[i] - (i ? A[i] * z : 0)) * m[i];
+    }
+    for (long i = n - 1; i >= 0; i--) {
+        x[i] -= i < n - 1 ? u[i] * x[i + 1] : 0;
+        sum += x[i] * x[i];
+    }
+    for (long i = 0; i < n; i++) z = 2 * x[i] - (i ? u[i - 1] * z : 0), gd[i] = z * m[i];
+    for (long i = n - 1; i >= 0; i--) l = gd[i] -= i < n - 1 ? A[i + 1] * m[i] * l : 0;
+    for (long i = 0; i < n; i++) {
+        ga[i] = i ? -gd[i] * x[i - 1] : 0, gb[i] = -gd[i] * x[i];
+        gc[i] = i < n - 1 ? -gd[i] * x[i + 1] : 0;
+    }
+    return PyFloat_FromDouble(sum);
+}
+
+CALL(loops_heat) {
+    long n = SIZE(0), steps = 50;
+    const double *R w = ARRAY(1);
+    double *now = ARRAY(2), *new = ARRAY(3), *t, *gw = ARRAY(4), sum = 0;
+    memcpy(now, ARRAY(0), n * 8), memcpy(new, now, n * 8);
+    for (long s = 0; s < steps; s++, t = now, now = new, new = t)
+        for (long i = 1; i < n - 1; i++) new[i] = now[i] + 0.2 * (now[i + 1] - 2 * now[i] + now[i - 1]);
+    for (long i = 0; i < n; i++) {
+        gw[i] = now[i] * now[i], sum += w[i] * gw[i];
+        now[i] *= 2 * w[i];
+    }
+    for (long s = 0; s < steps; s++, t = now, now = new, new = t) {
+        for (long i = 2; i < n - 2; i++) new[i] = 0.6 * now[i] + 0.2 * (now[i - 1] + now[i + 1]);
+        new[0] = now[0] + 0.2 * now[1], new[n - 1] = now[n - 1] + 0.2 * now[n - 2];
+        new[1] = 0.6 * now[1] + 0.2 * now[2], new[n - 2] = 0.6 * now[n - 2] + 0.2 * now[n - 3];
+    }
+    return PyFloat_FromDouble(sum); /* the gradient of u is in the first buffer: steps is even */
+}
+
+CALL(loops_cholesky) {
+    long n = PyArray_DIM((PyArrayObject *)a[0], 0);
+    double *R A = ARRAY(0), *R G = ARRAY(1), *R L = ARRAY(2), *R B = ARRAY(3), sum = 0;
+    for (long j = 0; j < n; j++) {
+        double *R r = L + j * n, s = 0;
+        for (long k = 0; k < j; k++) s += r[k] * r[k];
+        r[j] = sqrt(A[j * n + j] - s), sum += log(r[j]);
+        for (long i = j + 1; i < n; i++) {
+            const double *p = L + i * n;
+            s = 0;
+            for (long k = 0; k < j; k++) s += p[k] * r[k];
+            L[i * n + j] = (A[i * n + j] - s) / r[j];
+        }
+    }
+    memset(B, 0, n * n * 8), memset(G, 0, n * n * 8);
+    for (long j = 0; j < n; j++) B[j * n + j] = 1 / L[j * n + j];
+    for (long j = n - 1; j >= 0; j--) {
+        const double *R r = L + j * n;
+        double *R b = B + j * n, t;
+        for (long i = n - 1; i > j; i--) {
+            const double *R p = L + i * n;
+            double *R q = B + i * n;
+            G[i * n + j] = t = q[j] / r[j];
+            for (long k = 0; k < j; k++) q[k] -= t * r[k], b[k] -= t * p[k];
+            b[j] -= t * p[j];
+        }
+        G[j * n + j] = t = 0.5 * b[j] / r[j];
+        for (long k = 0; k < j; k++) b[k] -= 2 * t * r[k];
+    }
+    return PyFloat_FromDouble(sum);
+}
+
+CALL(loops_kepler) {
+    long n = SIZE(0);
+    const double *R e = ARRAY(0), *R m = ARRAY(1);
+    double *R ge = ARRAY(2), *R gm = ARRAY(3), sum = 0, s[30], c[30], d[30], h[30];
+    for (long k = 0; k < n; k++) {
+        double x = m[k], be = 0, bm = 0;
+        int count = 0;
+        while (count < 30) {
+            s[count] = sin(x), c[count] = cos(x);
+            d[count] = 1 / (1 - e[k] * c[count]);
+            h[count] = (x - e[k] * s[count] - m[k]) * d[count];
+            x -= h[count];
+            if (fabs(h[count++]) < 1e-12) break;
+        }
+        sum += sin(x);
+        double b = cos(x);
+        while (count--) {
+            be += b * (s[count] - h[count] * c[count]) * d[count], bm += b * d[count];
+            b *= h[count] * e[k] * s[count] * d[count];
+        }
+        ge[k] = be, gm[k] = bm + b;
+    }
+    return PyFloat_FromDouble(sum);
+}
+
+CALL(loops_gauss_seidel) {
+    long n = PyArray_DIM((PyArrayObject *)a[0], 0), sweeps = 5;
+    const double *R b = ARRAY(1);
+    double *R u = ARRAY(2), *R gb = ARRAY(3), sum = 0; /* u becomes its gradient */
+    memcpy(u, ARRAY(0), n * n * 8), memset(gb, 0, n * n * 8);
+    for (long s = 0; s < sweeps; s++)
+        for (long i = 1; i < n - 1; i++) {
+            double *r = u + i * n, left = r[0];
+            for (long j = 1; j < n - 1; j++)
+                r[j] = left = 0.25 * (r[j - n] + r[j + n] + r[j + 1] + 0.01 * b[i * n + j] + left);
+        }
+    for (long k = 0; k < n * n; k++) sum += u[k] * u[k], u[k] *= 2;
+    for (long s = 0; s < sweeps; s++)
+        for (long i = n - 2; i > 0; i--)
+            for (long j = n - 2; j > 0; j--) {
+                double *r = u + i * n + j, t = 0.25 * r[0];
+                r[0] = 0, r[-n] += t, r[n] += t, r[-1] += t, r[1] += t;
+                gb[i * n + j] += 0.01 * t;
+            }
+    return PyFloat_FromDouble(sum);
+}
+
+CALL(loops_soft_dtw) { /* row by row, with the three weights of every cell kept */
+    long m = SIZE(0), n = SIZE(1), N = n + 1;
+    const double *R x = ARRAY(0), *R y = ARRAY(1);
+    double *R gx = ARRAY(2), *R gy = ARRAY(3), *R r = ARRAY(4), *R w = ARRAY(5), value;
+    for (long k = 0; k < (m + 1) * N; k++) r[k] = 1e300;
+    r[0] = 0;
+    for (long i = 0; i < m; i++)
+        for (long j = 0; j < n; j++) {
+            double *p = r + i * N + j, *q = w + 3 * (i * n + j), d = x[i] - y[j];
+            double low = fmin(fmin(p[1], p[N]), p[0]);
+            double one = exp(low - p[1]), two = exp(low - p[N]), three = exp(low - p[0]);
+            double s = one + two + three;
+            q[0] = one / s, q[1] = two / s, q[2] = three / s;
+            p[N + 1] = d * d + low - log(s);
+        }
+    value = r[m * N + n];
+    memset(r, 0, (m + 1) * N * 8), memset(gx, 0, m * 8), memset(gy, 0, n * 8);
+    r[m * N + n] = 1;
+    for (long i = m - 1; i >= 0; i--)
+        for (long j = n - 1; j >= 0; j--) {
+            double *p = r + i * N + j, *q = w + 3 * (i * n + j), t = p[N + 1];
+            double d = 2 * (x[i] - y[j]) * t;
+            p[1] += q[0] * t, p[N] += q[1] * t, p[0] += q[2] * t;
+            gx[i] += d, gy[j] -= d;
+        }
+    return PyFloat_FromDouble(value);
+}
+
 /* ---------------------------------------------------------------- the module */
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
@@ -613,7 +778,9 @@ static PyMethodDef methods[] = {
     METHOD(lotka_volterra_fit), METHOD(elementwise_float64), METHOD(elementwise_float32),
     METHOD(elementwise_libm_float64), METHOD(elementwise_libm_float32), METHOD(hvp), METHOD(hessian),
     METHOD(lorenz), METHOD(network_float64), METHOD(network_float32), METHOD(network_batch_float64),
-    METHOD(network_batch_float32), METHOD(lenet), METHOD(use_blas), {NULL},
+    METHOD(network_batch_float32), METHOD(lenet), METHOD(use_blas),
+    METHOD(loops_recurrence), METHOD(loops_thomas), METHOD(loops_heat), METHOD(loops_cholesky),
+    METHOD(loops_kepler), METHOD(loops_gauss_seidel), METHOD(loops_soft_dtw), {NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "limits", NULL, -1, methods};
 

@@ -1,7 +1,8 @@
 """Loops, branches and stores as one writes them: value and gradient, compiled from source."""
 
 import numpy as np
-from harness import Race, jax_and_numpy
+from harness import GCC, Race, jax_and_numpy
+from limits import limits
 
 
 def recurrence(x):
@@ -124,7 +125,62 @@ def jax_heat(jax, jnp):
 
 
 def jax_cholesky(jax, jnp):
-    return lambda a: jnp.sum(jnp.log(jnp.diag(jnp.linalg.cholesky(a, symmetrize_input=False))))
+    return lambda a: jnp.sum(
+        jnp.log(
+            jnp.diag(jnp.linalg.cholesky(jnp.tril(a) + jnp.tril(a, -1).T, symmetrize_input=False))
+        )
+    )
+
+
+def jax_kepler(jax, jnp):
+    def f(e, m):
+        def step(carry, _):
+            x, on = carry
+            d = (x - e * jnp.sin(x) - m) / (1 - e * jnp.cos(x))
+            return (jnp.where(on, x - d, x), on & (abs(d) >= 1e-12)), None
+
+        return jnp.sum(jnp.sin(jax.lax.scan(step, (m, e == e), None, length=30)[0][0]))
+
+    return f
+
+
+def jax_gauss_seidel(jax, jnp):
+    def f(u, b):
+        def row(up, r):
+            mid, down, b = r
+            known = 0.25 * (up[1:-1] + down[1:-1] + mid[2:] + 0.01 * b[1:-1])
+
+            def cell(left, t):
+                return (new := t + 0.25 * left), new
+
+            new = jnp.concatenate([mid[:1], jax.lax.scan(cell, mid[0], known)[1], mid[-1:]])
+            return new, new
+
+        def sweep(u, _):
+            rows = jax.lax.scan(row, u[0], (u[1:-1], u[2:], b[1:-1]))[1]
+            return jnp.concatenate([u[:1], rows, u[-1:]]), None
+
+        return jnp.sum(jax.lax.scan(sweep, u, None, length=5)[0] ** 2)
+
+    return f
+
+
+def jax_soft_dtw(jax, jnp):
+    def f(x, y):
+        m, n = len(x), len(y)
+        i, far = jnp.arange(m + 1), jnp.full(m + 1, 1e10)
+
+        def front(two, t):
+            before, last = two
+            z = jnp.stack([jnp.roll(last, 1), last, jnp.roll(before, 1)])
+            d = x[jnp.clip(i - 1, 0)] - y[jnp.clip(t - i - 1, 0, n - 1)]
+            new = d**2 - jax.nn.logsumexp(-z, axis=0)
+            inside = (i >= 1) & (t - i >= 1) & (t - i <= n)
+            return (last, jnp.where(inside, new, 1e10)), None
+
+        return jax.lax.scan(front, (far.at[0].set(0), far), jnp.arange(2, m + n + 1))[0][1][m]
+
+    return f
 
 
 def recurrence_by_hand(x):
@@ -179,30 +235,67 @@ CASES = {
         thomas_by_hand,
     ),
     "heat": (heat, lambda: (spread(1000), spread(1000, 1)), jax_heat, heat_by_hand),
-    "cholesky": (cholesky, lambda: (definite(60),), None, None),
-    "kepler": (kepler, lambda: (0.8 * spread(1000), spread(1000, 1)), None, None),
+    "cholesky": (cholesky, lambda: (definite(60),), jax_cholesky, None),
+    "kepler": (kepler, lambda: (0.8 * spread(1000), spread(1000, 1)), jax_kepler, None),
     "gauss_seidel": (
         gauss_seidel,
         lambda: (np.zeros((60, 60)) + 0.1, spread(3600).reshape(60, 60)),
-        None,
+        jax_gauss_seidel,
         None,
     ),
-    "soft_dtw": (soft_dtw, lambda: (spread(80), spread(90, 1)), None, None),
+    "soft_dtw": (soft_dtw, lambda: (spread(80), spread(90, 1)), jax_soft_dtw, None),
 }
 
 
-def reference(f, data, by_hand):
+# per function, memory that its C works in, and at most how much longer we may take
+C = {
+    "recurrence": (lambda x: [np.empty_like(x), np.empty_like(x)], 1.5),
+    "thomas": (lambda *x: [np.empty_like(v) for v in x] + [np.empty(3 * len(x[0]))], 1.5),
+    "heat": (lambda u, w: [np.empty_like(u) for _ in range(3)], 1.5),
+    "cholesky": (lambda a: [np.zeros_like(a) for _ in range(3)], 2),
+    "kepler": (lambda e, m: [np.empty_like(e) for _ in range(2)], 3),
+    "gauss_seidel": (lambda u, b: [np.empty_like(u) for _ in range(2)], 6),
+    "soft_dtw": (
+        lambda x, y: (
+            [np.empty(len(v)) for v in (x, y)]
+            + [np.empty((len(x) + 1) * (len(y) + 1)), np.empty(3 * len(x) * len(y))]
+        ),
+        6,
+    ),
+}
+
+
+def results_of(name, value, work, count):
+    "What the C has left in its memory."
+    return value, tuple([work[0], work[2]] if name == "heat" else work[:count])
+
+
+def by_c(name):
+    "The results of the C."
+    arrays = CASES[name][1]()
+    work = C[name][0](*arrays)
+    return results_of(name, getattr(limits(), f"loops_{name}")(*arrays, *work), work, len(arrays))
+
+
+def reference(name):
+    "By hand; by litad's tape; or where that is not, by the C that was held against it."
+    f, data, _, by_hand = CASES[name]
     if by_hand is not None:
         return by_hand(*data())
-    import litad
-
+    try:
+        import litad
+    except ImportError:
+        return by_c(name)
     return litad.value_and_grad(f, tuple(range(len(data()))))(*data())
 
 
 RACES = []
-for name, (f, data, rewritten, by_hand) in CASES.items():
+for name, (f, data, rewritten, _) in CASES.items():
     race = Race(
-        f"{name} as written", "value and gradient, compiled", baseline="NumPy, the function"
+        f"{name} as written",
+        "value and gradient, compiled",
+        baseline="NumPy, the function",
+        reference=lambda name=name: by_c(name),
     )
     RACES.append(race)
 
@@ -214,7 +307,7 @@ for name, (f, data, rewritten, by_hand) in CASES.items():
     @race.entry(
         "litad",
         "litad",
-        reference=lambda f=f, data=data, by_hand=by_hand: reference(f, data, by_hand),
+        reference=lambda name=name: reference(name),
     )
     def _(f=f, data=data):
         import litad
@@ -223,12 +316,24 @@ for name, (f, data, rewritten, by_hand) in CASES.items():
         compiled = litad.jit(litad.value_and_grad(f, tuple(range(len(arrays)))))
         return lambda: compiled(*arrays)
 
+    @race.entry(
+        "C",
+        GCC,
+        reference=lambda name=name: reference(name),
+    )
+    def _(name=name, data=data):
+        arrays = data()
+        work, f = C[name][0](*arrays), getattr(limits(), f"loops_{name}")
+        return lambda: results_of(name, f(*arrays, *work), work, len(arrays))
+
+    race.target("litad", "C", C[name][1])
+
     if rewritten is not None:
 
         @race.entry(
             "JAX, rewritten with scan",
             "jax",
-            reference=lambda f=f, data=data, by_hand=by_hand: reference(f, data, by_hand),
+            reference=lambda name=name: reference(name),
         )
         def _(rewritten=rewritten, data=data):
             jax, jnp = jax_and_numpy()

@@ -150,7 +150,12 @@ class View(Handle):
 
     def peek(self) -> Any:
         "The present value, on the promise not to keep it."
-        return bind(self.primitive, self.base.peek(), **self.parameters)
+        base = self.base.peek()
+        part = bind(self.primitive, base, **self.parameters)
+        below = written_by(part)
+        if below is not None and getattr_or_none(below, "origin") is None:
+            below.origin = (written_by(base), self.primitive, self.parameters)  # its layout
+        return part
 
     def store(self, index: Any, v: Any) -> None:
         self.become(bind(put, self.read(), v, index=index))

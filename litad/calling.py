@@ -21,7 +21,7 @@ import numpy as np
 import litad.spans as spans
 from .arguments import reading
 from .buffers import Buffer, Handle
-from .core import Box, LitadError, user_path
+from .core import Box, user_path
 from .frames import leaves_of, root_of
 from .program import NeedsNumber, Tracer
 from .source import NoSource, source_of

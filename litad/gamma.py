@@ -8,7 +8,7 @@ __all__ = ['RULED', 'PARTS', 'ROOT_PI', 'ROOT_2PI', 'DEGREE', 'gamma_kernel', 'b
            'normal', 'hazard', 'voigt_slope', 'voigt_in_width', 'ratio', 'inside', 'excess', 'exprel_slope',
            'logrel_slope', 'boxcox_in_power', 'rgamma_slope', 'binom_in_k', 'binom_in_n', 'term', 'gamma_density',
            'beta_density', 'binomial_slope', 'negative_slope', 'f_density', 't_density', 'chn_density', 'chn_in_c',
-           'above_floor', 'tukey_slope', 'kolmogorov_slope']
+           'above_floor', 'tukey_slope', 'kolmogorov_slope', 'ncf_with', 'ncf_density', 'ncf_in_c']
 
 # %% ../nbs/011_gamma.ipynb #1b351ec7
 import math
@@ -603,3 +603,37 @@ def kolmogorov_slope(x: Any) -> Any:
 ruled(special.tklmbda, "x w", lambda t, w, y: t * tukey_slope(w, y), None)
 ruled(special.kolmogorov, "x", lambda t, x: t * kolmogorov_slope(x))
 ruled(special.kolmogi, "p", lambda t, y: t / kolmogorov_slope(y))
+
+# %% ../nbs/011_gamma.ipynb #8cf59b2e
+def ncf_with(k: int, v: Any, w: Any, c: Any, f: Any) -> Any:
+    "The non-central F distribution with 2k more degrees of freedom, at the same ratio of squares."
+    return special.ncfdtr(v + 2 * k, w, c, f * v / (v + 2 * k))
+
+
+def ncf_density(v: Any, w: Any, c: Any, f: Any) -> Any:
+    "The density of the non-central F distribution."
+    few, more, most = [ncf_with(k, v, w, c, f) for k in range(3)]
+    return 0.5 * (v * (few - more) + c * (more - most)) / f
+
+
+def ncf_in_c(v: Any, w: Any, c: Any, f: Any) -> Any:
+    "The slope of ncfdtr in the non-centrality."
+    return 0.5 * (ncf_with(1, v, w, c, f) - ncf_with(0, v, w, c, f))
+
+
+ruled(
+    special.ncfdtr,
+    "v w c f",
+    None,
+    None,
+    lambda t, v, w, c, f: t * ncf_in_c(v, w, c, f),
+    lambda t, v, w, c, f: t * ncf_density(v, w, c, f),
+)
+ruled(
+    special.ncfdtri,
+    "v w c p",
+    None,
+    None,
+    lambda t, v, w, c, y: -t * ncf_in_c(v, w, c, y) / ncf_density(v, w, c, y),
+    lambda t, v, w, c, y: t / ncf_density(v, w, c, y),
+)

@@ -58,12 +58,6 @@ class Lanes(Box):
         ]
         return Lanes(np.stack(each), self.level)
 
-    def vanishes(self) -> Any:
-        return Lanes(vanishes(self.value), self.level)
-
-    def __repr__(self) -> str:
-        return f"Lanes({self.value!r})"
-
 # %% ../nbs/017_lanes.ipynb #955f56b7
 def align(stack: Any, rank: int) -> Any:
     "A stack whose lanes have as many axes as the operand with the most."
@@ -107,6 +101,8 @@ Lanes.joined, Lanes.product = _joined, _product
 Lanes.shape = property(lambda self: self.value.shape[1:])
 Lanes.ndim = property(lambda self: self.value.ndim - 1)
 Lanes.size = property(lambda self: self.value[0].size)
+Lanes.vanishes = lambda self: Lanes(vanishes(self.value), self.level)
+Lanes.__repr__ = lambda self: f"Lanes({self.value!r})"
 
 _SHAPE_ONLY = {
     np.shape,

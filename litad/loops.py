@@ -344,6 +344,9 @@ def gathered(missing: set) -> Iterator[None]:
         yield
     except NeedsMemory as needs:
         missing.update(needs.args)
+    except Exception:
+        if not missing:
+            raise
 
 
 def all_of(missing: set) -> NeedsMemory:

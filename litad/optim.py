@@ -361,10 +361,11 @@ def known_loss(loss: str) -> Callable:
 def least_squares(
     fun: Callable,  # x, arguments -> the residuals
     x0: Any,  # where to start: a float, an array, or a container of them; never differentiated
-    *,
-    args: Any = (),  # further arguments of fun, differentiated with respect to
+    jac: Any = None,  # kept for SciPy's sake: the Jacobian is exact without it
     bounds: Any = None,  # SciPy's Bounds, or a pair of ends
     method: str = "trf",  # of scipy.optimize.least_squares
+    *,
+    args: Any = (),  # further arguments of fun, differentiated with respect to
     loss: str = "linear",
     f_scale: float = 1.0,  # the size of an ordinary residual
     x_scale: Any = "jac",  # the sizes of the unknowns; "jac": found on the way

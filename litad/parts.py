@@ -9,9 +9,7 @@ __all__ = ['FEWEST', 'MOST', 'Touch', 'touches_of', 'is_apart', 'sums_in', 'part
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from .fronts import ACCESSES, READS, InOrder, J, form_in, forms_of, need
+from .fronts import ACCESSES, COLUMN, READS, InOrder, form_in, forms_of, need
 from .halves import pattern_of
 from .indices import needed
 from .instructions import COSTLY, ELEMENT
@@ -32,7 +30,7 @@ class Touch(NamedTuple):
     @property
     def moving(self) -> list:
         "How it moves along each axis with the turn."
-        return [dict(part).get(J, 0) for part in self.index]
+        return [dict(part).get(COLUMN, 0) for part in self.index]
 
     @property
     def adds(self) -> bool:
@@ -49,13 +47,13 @@ def touches_of(step: Loop, low: int, high: int, lowering: Lowering) -> dict:
     need(len(body.outputs) == len(step.carried) and high - low >= FEWEST)
     still = body.inputs[step.lead : step.lead + step.operation.counts[0]]
     known = {v: {v: 1} for v in still if not v.shape and v.dtype.kind == "i"}
-    known |= {body.inputs[0]: {J: 1, 1: low}} if step.lead else {}
+    known |= {body.inputs[0]: {COLUMN: 1, 1: low}} if step.lead else {}
     for k, (v, x, by) in enumerate(zip(step.carried, step.starts, step.steps)):
         need(by is not None or (not few(v) and step.kept[k] == k))
         start = integer(lowering, x) if by is not None else None
         if start is not None:
             rest = {v: 1} if start.terms else {}
-            known[v] = {J: by, 1: start.offset if not rest else 0} | rest
+            known[v] = {COLUMN: by, 1: start.offset if not rest else 0} | rest
     forms, found = forms_of(body, known), {v: [] for v in step.carried if v.shape}
     root = {v: v for v in found}
     for e in body.equations:

@@ -339,7 +339,11 @@ def problem_of(
     "Everything that was asked for, checked."
     layout, y = laid_out(name, y0)
     if not callable(fun):
-        raise LitadError(f"{name}: the right-hand side is a function (t, y, *args)", got=repr(fun))
+        raise LitadError(
+            f"{name}: the right-hand side is a function (t, y, *args)",
+            got=repr(fun),
+            instead=f"{name}(lambda t, y: -y, (0.0, 1.0), [1.0])",
+        )
     events = () if events is None else (events,) if callable(events) else tuple(events)
     t0, t1 = _span(name, t_span, any([getattr(g, "terminal", 0) for g in events]))
     args = () if args is None else tuple(args) if isinstance(args, (tuple, list)) else (args,)

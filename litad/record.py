@@ -7,6 +7,7 @@ __all__ = ['OFF', 'LEAN', 'LOGGED', 'CLOSED', 'LARGE', 'PLACES', 'Var', 'hold', 
            'kept_of', 'record', 'OwnedVar', 'edge_of_stored', 'spread_evenly', 'quick_operator', 'quick_reflection']
 
 # %% ../nbs/019_record.ipynb #1337c5a3
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -76,15 +77,13 @@ def hold(tape: Any, x: Any) -> Any:
 
 # %% ../nbs/019_record.ipynb #3cd4de9d
 def fingerprint(x: np.ndarray) -> tuple:
-    "Sums and samples of an array's bytes: different when the array has been changed."
-    flat = x.reshape(-1)
-    words = flat.view(np.uint64 if flat.itemsize % 8 == 0 else np.uint8)
-    step = max(1, words.size // 512)
-    return (
-        int(np.add.reduce(words)),
-        int(np.bitwise_xor.reduce(words[::7])),
-        words[::step].tobytes(),
-    )
+    "The bytes of an array laid out as a square: the sums of its columns, of its rows, and the rest."
+    flat = x.reshape(-1).view(np.uint8)
+    words = flat[: flat.size // 8 * 8].view(np.uint64)
+    side = math.isqrt(words.size)
+    square = words[: side * side].reshape(side, side)
+    sums = [np.add.reduce(square, axis).tobytes() for axis in (0, 1)]
+    return (*sums, flat[8 * square.size :].tobytes())
 
 # %% ../nbs/019_record.ipynb #377d7a9a
 class Pull:

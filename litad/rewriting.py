@@ -22,6 +22,8 @@ from .ranges import ANY, INF, ZERO, Range, note_range, range_in, range_of
 class Walk:
     """A program being rewritten, line by line, by rules."""
 
+    inside = False  # of a loop or a branch
+
     def __init__(
         self,
         program: Program,
@@ -30,15 +32,13 @@ class Walk:
         sharing: bool = False,  # whether equal lines become one
     ):
         self.rules, self.captured, self.sharing = rules, captured, sharing
-        self.constants = dict(program.constants)
-        self.equations: list = []
+        self.constants, self.equations = dict(program.constants), []
         self.known: dict = {}  # a variable of the old program -> what stands for it now
         self.made: dict = {}  # a variable -> the line that makes it
         self.lines: dict = {}  # what a line computes -> its result
         self.uses: dict = {}  # a variable -> how many operands it is in the old program
         self.ranges: dict = {}  # a variable -> what its numbers can be
         self.ranged, self.depth = -1, 0  # how many lines have a range; how deep rules are nested
-        self.inside = False  # of a loop or a branch
         self.old: Any = None  # the line of the old program that is being rewritten
 
     def take(self, equation: Equation) -> None:

@@ -18,12 +18,13 @@ import numpy as np
 import litad.spans as spans
 from .bodies import region
 from .branches import and_, branch, inside_region, nothing, not_, written
-from .buffers import present
+from .buffers import getattr_or_none, present
 from .control import fori_loop, own_tracers, while_loop
 from .core import Box, LitadError
 from .frames import Frame, changing, content, is_value, leaves_of, root_of
-from .program import Variable, type_of_weak, variable_like
+from .program import Tracer, Variable, type_of_weak, variable_like
 from .rules import settled
+from .shapes import getitem
 from .spans import Span
 from .subscripts import UNSET, for_source, get, here, note, unknown
 from .syntax import RESULT
@@ -56,8 +57,23 @@ def counted(x: Any) -> Counted | None:
     if isinstance(x, Span):
         return together(x.length, lambda k: x[k], [x])
     if isinstance(x, (Box, np.ndarray)) and np.ndim(x):
-        return together(np.shape(x)[0], lambda k: get(here.inside(x), k), [x])
+        base, start, step = _part_of(x)
+        return together(
+            np.shape(x)[0],
+            lambda k: get(here.inside(base), k * step + start if base is not x else k),
+            [x],
+        )
     return None
+
+
+def _part_of(x: Any) -> tuple[Any, int, int]:
+    "The array that a part `a[start::step]` of one axis was taken from: its items are read where they lie."
+    origin = getattr_or_none(x, "origin") if type(x) is Tracer else None
+    index = origin[2].get("index") if origin is not None and origin[1] is getitem else None
+    if type(index) is not slice or type(origin[0]) is not Tracer or np.ndim(origin[0]) != 1:
+        return x, 0, 1
+    start, _, step = index.indices(np.shape(origin[0])[0])
+    return origin[0], start, step
 
 
 def together(length: Any, item: Callable, parts: Any) -> Counted:

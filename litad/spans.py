@@ -364,7 +364,8 @@ def product(a: Any, b: Any) -> Any:
     one, two = -1, (-1 if right.ndim == 1 else -2)
     if one not in left.windows and two not in right.windows:
         y = np.matmul(left.value, right.value)
-        return Span(y, _left_over(left, right, np.ndim(y)))
+        windows = _left_over(left, right, np.ndim(y))
+        return Span(y, windows) if windows else y
     inner = Window(0, (left.windows.get(one) or right.windows.get(two)).length)
     sizes = (np.shape(left.value)[one], np.shape(right.value)[two])
     values = []

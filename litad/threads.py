@@ -143,7 +143,7 @@ def outlined(
     room = f"  {frame} = alloca [{FRAME + SPACE * len(free)} x i8], align 64"
     return Shared(text, room, call_text(name, chunks, free, frame, threads))
 
-
+# %% ../nbs/053_threads.ipynb #fdcd85f7
 def _own_status(needed: bool) -> tuple[list, list]:
     "A chunk notes an index out of bounds for itself, and tells the call once: two threads that noted it together could lose it."
     own = ["  %status = alloca i32", "  store i32 0, ptr %status"]

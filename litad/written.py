@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['ARITHMETIC', 'SAME', 'SIGNS', 'WIDE', 'MANY', 'checked', 'spread_rows', 'Line', 'Term', 'NotWritten', 'Lines',
            'times', 'over', 'opposite', 'plus', 'less', 'raised', 'term_of', 'lines_of', 'row_of', 'Text',
-           'moving_lines', 'source_of', 'Page', 'Sheet', 'gram_of', 'written', 'key_of']
+           'moving_lines', 'source_of', 'Page', 'Sheet', 'gram_of', 'written', 'reaches_libraries', 'key_of']
 
 # %% ../nbs/098a_written.ipynb #e1566f04
 import operator
 from collections import OrderedDict
 from collections.abc import Callable
-from importlib import import_module
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from .core import LitadError, Primitive
 from .program import Program, Variable, trace
 from .reverse import vjp
-from .surroundings import Surroundings, by_value, fingerprint
+from .surroundings import Surroundings, by_value, fingerprint, names_in
 
 # %% ../nbs/098a_written.ipynb #c50e0f57
 def checked(
@@ -478,8 +478,20 @@ def written(
     return _pages[key]
 
 
+def reaches_libraries(f: Callable) -> bool:
+    "Whether a function is its code, and reaches nothing but modules of libraries: then the code is all."
+    if type(f) is not FunctionType or f.__closure__ or f.__defaults__ or f.__kwdefaults__:
+        return False
+    names, space = names_in(f.__code__), f.__globals__
+    if names.stored or f.__dict__ or not set(names.loaded) <= space.keys():
+        return False
+    return all([space[n] is np for n in names.loaded])
+
+
 def key_of(f: Callable) -> Any:
     "A model with all that it can reach, as a key; None where that cannot be told."
+    if reaches_libraries(f):
+        return f.__code__
     try:
         around = Surroundings(f)
         if around.boxed or around.stores or around.generators:

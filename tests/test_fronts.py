@@ -7,7 +7,12 @@ import litad.fronts
 from litad import grad, jit, value_and_grad
 from litad.fronts import InOrder, tie
 
-SLOW = [np.tanh, lambda u: np.exp(np.sin(u)), lambda u: np.log(1.5 + np.sin(u)), lambda u: 1 / (2.0 + u * u)]
+SLOW = [
+    np.tanh,
+    lambda u: np.exp(np.sin(u)),
+    lambda u: np.log(1.5 + np.sin(u)),
+    lambda u: 1 / (2.0 + u * u),
+]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from laws import check_first, check_second
 
-from litad import LitadError, grad, jacfwd
+from litad import LitadError, derivative, grad, jacfwd
 from litad.optim import least_squares, minimize, root
 
 A = np.array([1.0, -0.5])
@@ -91,3 +91,19 @@ def test_refusals():
         least_squares(decay, np.ones(2), args=(TIMES,), loss="l1")
     with pytest.raises(LitadError, match="found no solution"):
         jacfwd(lambda a: root(lambda x, a: x**2 + a, 1.0, a).x)(1.0)
+
+
+def test_arguments_in_scipys_order():
+    "What SciPy takes by position, and a Jacobian by differences, which is not needed."
+    from litad.scipy.optimize import brentq, toms748
+
+    residual = lambda p: np.stack([p[0] - 1, 10 * (p[1] - p[0] ** 2)])  # noqa: E731
+    for given in ((), ("2-point",), ("cs", (-5, 5), "trf")):
+        assert np.allclose(least_squares(residual, np.zeros(2), *given).x, 1.0)
+    assert np.allclose(least_squares(residual, np.zeros(2), jac="3-point").x, 1.0)
+    f = lambda x, a: x * x - a  # noqa: E731
+    assert np.isclose(brentq(f, 0, 3, (2.0,), 1e-12, 1e-12, 200), np.sqrt(2))
+    root, report = brentq(f, 0, 3, (2.0,), 1e-12, 1e-12, 200, True)
+    assert report.converged and np.isclose(root, np.sqrt(2))
+    slope = derivative(lambda a: toms748(f, 0, 3, (a,), 1))(2.0)
+    assert np.isclose(slope, 0.5 / np.sqrt(2))

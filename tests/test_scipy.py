@@ -206,3 +206,30 @@ def test_plain_numbers_go_to_scipy():
     assert integrate.quad(np.sin, 0, 1) == scipy.integrate.quad(np.sin, 0, 1)
     assert stats.norm.rvs(size=3, random_state=1).shape == (3,)
     assert stats.norm(1.0, 2.0).logpdf(0.5) == stats.norm.logpdf(0.5, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("name", ["csr_array", "csc_array"])
+def test_compressed_matrices_of_boxes(name):
+    "Twins by rows and by columns, with SciPy's shapes where none is given."
+    from litad.scipy import sparse
+
+    theirs = getattr(scipy.sparse, name)(np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]))
+    triple = theirs.indices, theirs.indptr
+    ours = jacfwd(lambda d: getattr(sparse, name)((d, *triple)).toarray())(theirs.data)
+    assert ours.shape == (2, 3, 3)
+    assert np.array_equal(ours @ theirs.data, theirs.toarray())
+    plain = getattr(sparse, name)((theirs.data, *triple), shape=(2, 3))
+    assert scipy.sparse.issparse(plain) and plain.shape == (2, 3)
+
+
+def test_a_spline_that_does_not_extrapolate():
+    "Outside of the knots there is no number, as SciPy says."
+    from litad.scipy import interpolate
+
+    theirs = scipy.interpolate.make_interp_spline(np.arange(6.0), np.arange(6.0) ** 3)
+    places = np.array([-0.5, 0.0, 2.2, 5.0, 5.5])
+    for extrapolate in (True, False):
+        spline = scipy.interpolate.BSpline(theirs.t, theirs.c, 3, extrapolate)
+        ours = interpolate.BSpline(theirs.t, theirs.c, 3, extrapolate)
+        for nu in (0, 1):
+            assert np.allclose(ours(places, nu), spline(places, nu), equal_nan=True)

@@ -48,8 +48,8 @@ def bracketed(name: str) -> Callable:
     "One of SciPy's bracketing methods."
     theirs = getattr(scipy.optimize, name)
 
-    def search(f: Callable, a: float, b: float, args: Any = (), **options: Any) -> Any:
-        return of_root(name, f, args, lambda f, args: theirs(f, a, b, args, **options))
+    def search(f: Callable, a: float, b: float, args: Any = (), *how: Any, **options: Any) -> Any:
+        return of_root(name, f, args, lambda f, args: theirs(f, a, b, args, *how, **options))
 
     search.__name__ = search.__qualname__ = name
     search.__doc__ = (
