@@ -449,6 +449,9 @@ def call(
         rephrased = None if isinstance(error, LitadError) else in_other_words(name, error)
         if rephrased is None:
             raise
+        why = import_module("litad.lift").unread(f)
+        if why:
+            rephrased.args = (f"{rephrased}\n  unread:  {why}",)
         raise rephrased from error
 
 # %% ../nbs/016_arguments.ipynb #76fda964
@@ -502,6 +505,12 @@ def check_function(name: str, f: Any) -> None:
         )
 
 # %% ../nbs/016_arguments.ipynb #2f41da5b
+_PROMISES = {
+    "generator": "return a list or an array instead of yield",
+    "coroutine": "def instead of async def: await outside, and pass in what it gives",
+}
+
+
 def check_outputs(
     name: str,  # of the transformation, for messages
     out: Any,  # a tree of results
@@ -518,7 +527,9 @@ def check_outputs(
                 f"{name}: the function returned something that has no derivative",
                 got=leaf_type(leaf),
                 rule="results are floats or complex numbers, arrays or containers of them",
-                instead="return floats; has_aux=True carries anything else along",
+                instead=_PROMISES.get(
+                    leaf_type(leaf), "return floats; has_aux=True carries anything else along"
+                ),
             )
         if isinstance(leaf, Box) and leaf.level > level:
             leaf.settle()

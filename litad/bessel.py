@@ -6,8 +6,8 @@
 __all__ = ['DIAGONAL', 'GAUSS', 'sn', 'cn', 'dn', 'am', 'STEPS', 'half', 'difference', 'total', 'struve_term', 'bent_i', 'bent_k',
            'root', 'cylinder', 'sine_ratio', 'modified_fresnel', 'bessel_remainder', 'k_slope', 'e_slope', 'km1_slope',
            'agm_slope', 'by_gauss', 'in_parameter', 'f_closed', 'e_closed', 'f_in_m', 'e_in_m', 'delta', 'jacobi',
-           'angle_in_m', 'dn_in_m', 'carlson', 'carlson_slope', 'polynomial', 'gegenbauer', 'jacobi_slope',
-           'shifted_jacobi_slope']
+           'angle_in_m', 'dn_in_m', 'carlson', 'carlson_slope', 'carlson_rules', 'polynomial', 'gegenbauer',
+           'jacobi_slope', 'shifted_jacobi_slope']
 
 # %% ../nbs/012_bessel.ipynb #d5ab4a74
 import cmath
@@ -461,21 +461,24 @@ def carlson_slope(factor: float, power: float, exponents: tuple, k: int) -> Call
     grown = tuple([b + (i == k) for i, b in enumerate(exponents)])
     diverges = power + 1 <= grown[k]
 
-    def rule(t, *x):
-        slope = -factor * exponents[k] * carlson(power, grown, x)
-        return t * (np.where(np.equal(x[k], 0), -np.inf, slope) if diverges else slope)
+    def slope(t: Any, *x: Any) -> Any:
+        c = -factor * exponents[k] * carlson(power, grown, x)
+        return t * (np.where(np.equal(x[k], 0), -np.inf, c) if diverges else c)
 
-    return rule
+    if len(exponents) == 3:
+        return lambda t, x, y, z: slope(t, x, y, z)
+    return lambda t, x, y, z, p: slope(t, x, y, z, p)
 
 
-half = (0.5, 0.5, 0.5)
-for ufunc, factor, exponents in (
-    (special.elliprd, 1.5, (0.5, 0.5, 1.5)),
-    (special.elliprj, 1.5, (*half, 1.0)),
-):
-    rules = [carlson_slope(factor, 0, exponents, k) for k in range(len(exponents))]
+def carlson_rules(ufunc: np.ufunc, factor: float, power: float, exponents: tuple) -> None:
+    "Rule a ufunc that is such an integral, times a factor."
+    rules = [carlson_slope(factor, power, exponents, k) for k in range(len(exponents))]
     ruled(ufunc, "x y z p"[: 2 * len(exponents) - 1], *rules)
-ruled(special.elliprg, "x y z", *[carlson_slope(-0.25, 1, half, k) for k in range(3)])
+
+
+carlson_rules(special.elliprd, 1.5, 0, (0.5, 0.5, 1.5))
+carlson_rules(special.elliprj, 1.5, 0, (0.5, 0.5, 0.5, 1.0))
+carlson_rules(special.elliprg, -0.25, 1, (0.5, 0.5, 0.5))
 
 # %% ../nbs/012_bessel.ipynb #f0b231e9
 def polynomial(ufunc: np.ufunc, operands: str, slope: Callable) -> None:

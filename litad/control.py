@@ -30,8 +30,8 @@ from litad.bodies import (
     region,
     strong,
 )
-from .buffers import Buffer
-from .core import Box, LitadError, Unknown, for_any_array, plain
+from .buffers import Buffer, Handle
+from .core import Box, LitadError, Unknown, for_any_array, plain, user_path
 from .indices import stored_outside
 from litad.program import (
     Program,
@@ -269,6 +269,29 @@ def follow(
     f: Callable,  # the user's function
     args: list,  # nests of tracers
 ) -> Any:
+    "Call a function with tracers; a buffer from outside that it stores into is refused."
+    own = not user_path(getattr(getattr(f, "__code__", f), "co_filename", ""))
+    outside = [] if own else [x for x in _closed_over([f]) if isinstance(x, Handle)]
+    before = [_held(x) for x in outside]
+    out = _followed(name, f, args)
+    for x, held in zip(outside, before):
+        if not _same(held, _held(x)):
+            raise stored_outside(x)
+    return out
+
+
+def _held(x: Handle) -> Any:
+    "What a buffer holds, to be compared later."
+    now = x.peek()
+    return now.copy() if isinstance(now, np.ndarray) else getattr(now, "variable", now)
+
+
+def _same(a: Any, b: Any) -> bool:
+    plain_arrays = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
+    return a is b or (plain_arrays and a.tobytes() == b.tobytes())
+
+# %% ../nbs/045_control.ipynb #cd113a58
+def _followed(name: str, f: Callable, args: list) -> Any:
     "Call a function with tracers; plain arrays that it closes over and reads at a traced index are traced too."
     try:
         return call(name, f, [own_tracers(x) for x in args], {})

@@ -708,7 +708,7 @@ def curve_fit(
     absolute_sigma: bool = False,  # believe sigma, instead of scaling it by the misfit
     check_finite: bool = True,  # kept for SciPy's sake; data are always checked
     bounds: Any = None,  # a pair of ends, SciPy's Bounds, or a dictionary of pairs
-    method: str | None = None,  # lm, trf or dogbox; by default lm, and trf with bounds
+    method: str | None = None,  # tried first: lm, trf or dogbox; by default lm
     jac: Any = None,  # kept for SciPy's sake: the Jacobian is exact without it
     *,
     full_output: bool = False,  # also return SciPy's infodict, message and flag

@@ -10,7 +10,7 @@ __all__ = ['MESSAGES', 'SCIPYS', 'MANY', 'Solution', 'Dense', 'solve_eagerly', '
 import math
 import warnings
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NO_GRADIENT', 'PRODUCT', 'HESSIAN', 'POLISHED', 'NO_SLOPES', 'LOSSES', 'Opened', 'Objective', 'supplied',
            'with_slopes', 'sides', 'bound_ends', 'all_sides', 'active_rows', 'stationary', 'settled_minimum',
-           'polished', 'start_of', 'minimize', 'searched', 'found_root', 'root', 'cost_of', 'known_loss',
+           'polished', 'start_of', 'minimize', 'searched', 'found_root', 'root', 'cost_of', 'known_loss', 'finished',
            'least_squares', 'as_bounds']
 
 # %% ../nbs/098_optim.ipynb #43c84276
@@ -358,6 +358,25 @@ def known_loss(loss: str) -> Callable:
     return LOSSES[loss]
 
 # %% ../nbs/098_optim.ipynb #0c342da3
+def finished(residual: Callable, slope: Callable, v: np.ndarray) -> np.ndarray:
+    "The minimum of a sum of squares, taken to the digits that its Jacobian has."
+    best, before = v, np.inf
+    for _ in range(20):
+        with np.errstate(all="ignore"):
+            J, r = np.asarray(slope(v), float).reshape(-1, len(v)), np.asarray(residual(v), float)
+            size = np.linalg.norm(J, axis=0)
+        if len(J) < len(v) or not np.all(np.isfinite(J)) or not np.all(size > 0):
+            break
+        Q, R = np.linalg.qr(J / size)
+        share = Q.T @ r
+        distance = np.linalg.norm(share)
+        if not distance < before / 3:
+            break
+        best, before = v, distance
+        v = v - np.linalg.lstsq(R, share, rcond=1e-13)[0] / size
+    return best
+
+# %% ../nbs/098_optim.ipynb #51005036
 def least_squares(
     fun: Callable,  # x, arguments -> the residuals
     x0: Any,  # where to start: a float, an array, or a container of them; never differentiated
@@ -400,6 +419,8 @@ def least_squares(
         rows, z = settled_minimum(space, problem, found.x, 1e-6)
         z = polished(partial(stationary, space, problem, rows), z)
     if z is not None:
+        if loss == "linear" and sparse is False and not len(rows):
+            z = finished(residual, slope, z)
         found.x = z[: space.size]
         found.fun, found.cost = residual(found.x), float(problem[0](space.tree(found.x)))
     if given.boxes:

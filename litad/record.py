@@ -78,7 +78,7 @@ def hold(tape: Any, x: Any) -> Any:
 # %% ../nbs/019_record.ipynb #3cd4de9d
 def fingerprint(x: np.ndarray) -> tuple:
     "The bytes of an array laid out as a square: the sums of its columns, of its rows, and the rest."
-    flat = x.reshape(-1).view(np.uint8)
+    flat = np.ascontiguousarray(x).reshape(-1).view(np.uint8)
     words = flat[: flat.size // 8 * 8].view(np.uint64)
     side = math.isqrt(words.size)
     square = words[: side * side].reshape(side, side)

@@ -33,7 +33,7 @@ from litad.places import (
 )
 from .program import Equation, Program, Variable
 from .vectors import FEW, few, kinds_of
-from .windows import PLACES, is_places, outside, over_window, window_of
+from .windows import PLACES, is_places, outside, over_window, settled, window_of
 
 # %% ../nbs/067_regions.ipynb #d6269b2b
 def is_last(plan: Plan, equation: Equation, x: Any, y: Variable) -> bool:
@@ -190,7 +190,7 @@ def fetch(lowering: Lowering, x: Any, v: Variable) -> Held:
     "A value for an input of a region."
     if type(x) is Variable and not few(x):
         lowering.draft.loaded.add(x)
-        window = PLACES if is_places(lowering, x) else window_of(lowering, x)
+        window = PLACES if is_places(lowering, x) else settled(lowering, x)
         return Held(pointer=lowering.pointer[x], window=window)
     there = type(x) is Variable and x not in lowering.draft.elided
     pointer = lowering.pointer.get(x) if there else None

@@ -183,12 +183,17 @@ class Part:
         "The rows that are not masked."
         return a if self.all else a[self.keep]
 
+    @cached_property
+    def whitener(self) -> np.ndarray:
+        "The inverse of the factor of a covariance."
+        return solve_triangular(self.spread, np.eye(len(self.spread)), lower=True)
+
     def whitened(self, a: np.ndarray) -> np.ndarray:
         "Rows in units of their standard deviation."
         if self.spread is None:
             return a
         if self.spread.ndim == 2:
-            return solve_triangular(self.spread, a, lower=True)
+            return self.whitener @ a
         return a / (self.spread[:, None] if a.ndim == 2 else self.spread)
 
 
@@ -218,9 +223,9 @@ class Squares:
             part = self.parts[0]
             y, slope = part.points.both(p)
             a = np.empty((self.count + 1, self.size)).T  # columns of one piece
-            a[:, :-1] = part.whitened(part.kept(slope))
-            a[:, -1] = part.whitened(part.kept(y) - part.y)
-            return a
+            a[:, :-1] = part.kept(slope)
+            a[:, -1] = part.kept(y) - part.y
+            return part.whitened(a)
         a, first = np.zeros((self.size, self.count + 1)), 0
         for part in self.parts:
             y, slope = part.points.both(p[part.columns])
@@ -267,7 +272,7 @@ def _bend(self: Squares, p: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 def _unwhitened(self: Part, r: np.ndarray) -> np.ndarray:
     if self.spread.ndim == 2:
-        return solve_triangular(self.spread, r, lower=True, trans=1)
+        return self.whitener.T @ r
     return r / self.spread
 
 
@@ -286,14 +291,14 @@ class Seen:
 
     def __init__(self, squares: Squares, start: np.ndarray, free: list, callback: Any = None):
         self.squares, self.base, self.free = squares, np.array(start, float), list(free)
-        self.callback, self.at, self.steps = callback, None, 0
+        self.callback, self.at, self.steps, self.bounds = callback, None, 0, None
         self.best, self.least = self.base.copy(), np.inf
 
     def whole(self, v: np.ndarray) -> np.ndarray:
         "All parameters, the held ones among them."
         p = self.base.copy()
         p[self.free] = v
-        return p
+        return p if self.bounds is None else np.clip(p, *self.bounds)
 
     def look(self, v: np.ndarray) -> np.ndarray:
         "The triangle at a point."
@@ -509,12 +514,11 @@ def flat_level(squares: Squares) -> float:
 
 def attempts(bounds: Any, method: str | None) -> list:
     "Ways to search, in the order in which they are tried."
-    if bounds is not None:
-        return [(name, 1.0) for name in ([method] if method else ["trf", "dogbox"])]
-    if method not in (None, "lm"):
-        return [(method, 1.0)]
     more = [("lm", 0.1), ("projected", 100.0), ("projected", 0.1), ("trf", 1.0), ("lm", 1.0)]
-    return [("sampled", 100.0), ("lm", 100.0), *more]
+    more = [("lm", 100.0), *more]
+    if method not in (None, "lm"):
+        return [(method, 1.0), *more]
+    return [("sampled", 100.0), *more] if bounds is None else [*more, ("dogbox", 1.0)]
 
 
 def approach(
@@ -523,7 +527,7 @@ def approach(
     squares: Squares,
     start: np.ndarray,
     free: list,
-    ends: Any,
+    bounds: Any,
     callback: Any,
     calls: int,
 ) -> tuple[np.ndarray | None, bool]:
@@ -539,6 +543,9 @@ def approach(
         if not 0 < len(linear) < len(free):
             return None, False
         seen = Projected(squares, start, free, linear, callback)
+    if name not in ("trf", "dogbox"):
+        seen.bounds = bounds
+    ends = None if bounds is None else tuple([b[free] for b in bounds])
     try:
         method = name if name in ("trf", "dogbox") else "lm"
         descend(seen, seen.base[seen.free], method, ends, factor, calls)
@@ -696,12 +703,11 @@ def searched(
 ) -> Settled:
     "One attempt after the other, until one is believed."
     best, believed, level = None, False, None
-    ends = None if bounds is None else tuple([b[free] for b in bounds])
     glimpsed = [("glimpsed", 1.0)] if isinstance(found, np.ndarray) else []
     for name, factor in [*glimpsed, *attempts(bounds, method)] if len(free) else []:
         p, stopped = found, False
         if name != "glimpsed":
-            p, stopped = approach(name, factor, squares, start, free, ends, callback, calls)
+            p, stopped = approach(name, factor, squares, start, free, bounds, callback, calls)
         if p is None:
             continue
         here = settle_within(squares, p, free, bounds)

@@ -197,8 +197,7 @@ spherical_kn = spherical("spherical_kn", -1.0, -1.0)
 # %% ../nbs/013_special.ipynb #bb93e6ff
 REASONS = {
     "mathieu obl_ pro_": "Mathieu and spheroidal functions have no closed derivative",
-    "ncf nct": "distributions with this non-centrality have no closed derivative",
-    "ellipr": "the slopes of this integral of Carlson's leave the integrals that SciPy has",
+    "ncfdtrid ncfdtrinc nct": "distributions with this non-centrality have no closed derivative",
     "smirnov": "the distribution is a sum with a corner at every multiple of 1/n",
     "zetac _riemann": "the slope of the zeta function in its first operand is not in SciPy",
 }

@@ -11,7 +11,7 @@ __all__ = ['runtime', 'here', 'UNSET', 'for_source', 'Unstaged', 'unknown', 'tru
 import operator
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class _Here(threading.local):
         self.calls: dict = {}  # code that is running, and how often
         self.left: dict = {}  # functions that were not read, and why
         self.kinds: dict = {}  # bodies -> the types that their names settled on
+        self.moved = ""  # why a program cannot stand for a line that was met
+        self.sets: list = []  # modules whose names were set, the names, and what they held
 
 
 here = _Here()
@@ -308,6 +310,10 @@ def set_attribute(a: Any, name: str, v: Any) -> None:
             rule="a region of a program changes names and arrays, not objects",
             instead=f"a name of its own: {name} = self.{name} before, self.{name} = {name} after",
         )
+    if type(a) is ModuleType and reading.read is not None and name in vars(a):
+        here.sets.append((a, name, vars(a)[name]))
+        told = f"it assigns {a.__name__}.{name} at {user_line()}; return it, and assign it outside"
+        here.moved = here.moved or told
     setattr(a, name, v)
 
 

@@ -7,10 +7,16 @@ __all__ = ['stand_in', 'power']
 
 # %% ../nbs/048f_substitutes.ipynb #6e9ff771
 import builtins
+import datetime
 import functools
 import itertools
 import math
 import operator
+import os
+import random
+import secrets
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +24,7 @@ import numpy as np
 
 from .buffers import Buffer, Handle, present
 from .calling import SUBSTITUTES, ask_for_numbers, call, in_place_of
-from .core import Box, plain
+from .core import Box, plain, user_line
 from .lanes import Lanes
 from .program import Tracer, Variable, type_of_weak
 from .rounds import Counted, Range, counted, together
@@ -455,3 +461,60 @@ def _einsum(text: Any, *xs: Any, **more: Any) -> Any:
         y = np.einsum(f"{','.join([t for t, _ in mine])}->{made}", *[x for _, x in mine])
         terms, xs = [*terms, made], [*xs, y]
     return xs[0]
+
+# %% ../nbs/048f_substitutes.ipynb #51c3a996
+def _tell(f: Callable) -> None:
+    "Leave word that a line gives something else each time that it is run."
+    name = getattr(f, "__qualname__", None) or repr(f)
+    home = getattr(f, "__module__", None) or type(getattr(f, "__self__", None)).__module__
+    shown = f"{home}.{name}" if home not in ("builtins", "type") else name
+    told = f"it gives something else in each call: {shown} at {user_line()}; pass what it gives as an argument"
+    here.moved = here.moved or told
+
+
+def _moving(f: Callable) -> Callable:
+    "A function that gives something else in each call."
+
+    def told(*args: Any, **kwargs: Any) -> Any:
+        _tell(f)
+        return f(*args, **kwargs)
+
+    return told
+
+
+def _unseeded(f: Callable) -> Callable:
+    "A maker of generators, which give something else in each call if there is no seed."
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if all([x is None for x in (*args, *kwargs.values())]):
+            _tell(f)
+        try:
+            return f(*args, **kwargs)
+        except TypeError:
+            ask_for_numbers(args, kwargs)
+            raise
+
+    return make
+
+# %% ../nbs/048f_substitutes.ipynb #71857a18
+_CLOCKS = {
+    time: "time monotonic perf_counter process_time thread_time",
+    os: "urandom getrandom",
+    uuid: "uuid1 uuid4",
+    secrets: "choice randbelow randbits token_bytes token_hex token_urlsafe",
+    datetime.datetime: "now today utcnow",
+    datetime.date: "today",
+    random: "SystemRandom",
+    builtins: "input",
+}
+_SEEDED = {
+    random: "Random",
+    np.random: "default_rng RandomState SeedSequence PCG64 PCG64DXSM MT19937 Philox SFC64",
+    time: "localtime gmtime ctime",
+}
+
+for _table, _kind in ((_CLOCKS, _moving), (_SEEDED, _unseeded)):
+    for _home, _names in _table.items():
+        for _name in (n + end for n in _names.split() for end in ("", "_ns")):
+            if hasattr(_home, _name):
+                SUBSTITUTES[getattr(_home, _name)] = _kind(getattr(_home, _name))

@@ -313,7 +313,7 @@ class Missing:
 # %% ../nbs/068_surroundings.ipynb #1133565e
 def _names(self: Surroundings, space: dict, names: Mentioned) -> None:
     "What code finds under its names in a module."
-    self.stores = self.stores or bool(names.stored)
+    self.stores = self.stores or bool(names.stored) or "globals" in names.loaded
     for name in names.loaded:
         access = Access("item", space, name)
         if access.place in self.known:

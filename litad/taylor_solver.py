@@ -7,7 +7,6 @@ __all__ = ['TRACED', 'Taylor', 'Log', 'Stepped', 'journey', 'written', 'ends_the
 
 # %% ../nbs/095_taylor_solver.ipynb #9212d562
 import copy
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

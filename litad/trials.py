@@ -43,6 +43,7 @@ class Trial(Inputs):
     """One call whose function can be traced."""
 
     last_inputs: Any = ()  # the variables of the inputs, in the last trial
+    moved = ""  # what gives something else in each call or assigns a module's name, and where
 
 
 class Traced(NamedTuple):
@@ -105,7 +106,10 @@ def _traced(self: Trial, plan: Plan) -> Traced:
 
     whole.__name__ = getattr(self.compiler.f, "__name__", "f")
     with staging.staged(plan.fixing) if plan.as_written else nullcontext():
-        program = trace(whole, values[: len(places)], values[len(places) :])
+        try:
+            program = trace(whole, values[: len(places)], values[len(places) :])
+        finally:
+            self.moved = staging.here.moved if plan.as_written else self.moved
         plan.source = list(staging.here.notes.items()) if plan.as_written else []
     return Traced(program, found["written"], self.effects(found, dice, len(places)))
 
@@ -176,6 +180,8 @@ def _effects(self: Trial, found: dict, dice: Dice, count: int) -> str:
     "What the function does besides computing results."
     if dice.thrown():
         return "it draws random numbers"
+    if self.moved:
+        return self.moved
     if any([k >= count for k in found["written"]]):
         return "it writes into an array that it does not get as an argument"
     if self.around.stores:

@@ -427,8 +427,10 @@ def simpson_composite(a, b, n):
 def romberg_table(a, b, m):
     R = np.zeros((m, m))
     h = b - a
+
     def f(x):
         return np.sin(x) * np.exp(-x)
+
     R[0, 0] = 0.5 * h * (f(a) + f(b))
     for i in range(1, m):
         h /= 2
@@ -442,8 +444,10 @@ def romberg_table(a, b, m):
 def romberg_long(a, b, m):
     m = m + 4
     R = np.zeros((m, m))
+
     def f(x):
         return np.sin(x) * np.exp(-x)
+
     for i in range(m):
         h = (b - a) / (i + 1)
         total = 0.5 * (f(a) + f(b))
@@ -493,8 +497,10 @@ def gauss_legendre_by_newton(a, b, n):
 @sketch(lambda n: (2.1, 0.3))
 def bisection_implicit(a, b):
     lo, hi = 0.0, 4.0
+
     def f(x):
         return a * x - math.cos(b * x) - 1
+
     while hi - lo > 1e-3:
         mid = 0.5 * (lo + hi)
         if f(lo) * f(mid) <= 0:
@@ -717,8 +723,10 @@ def metropolis_normal(mu, sigma, steps, logu):
     x = 0.0
     total = 0.0
     count = 0
+
     def logp(y):
         return -0.5 * ((y - mu) / sigma) ** 2
+
     for s, lu in zip(steps, logu):
         prop = x + s
         if lu < logp(prop) - logp(x):
@@ -1325,10 +1333,12 @@ def savgol_like(y, w):
 def reaction_diffusion(U, D, steps):
     V = np.ones_like(U) * 0.5
     for _ in range(steps):
+
         def lap(Z):
             return (
-                    np.roll(Z, 1, 0) + np.roll(Z, -1, 0) + np.roll(Z, 1, 1) + np.roll(Z, -1, 1) - 4 * Z
-                )
+                np.roll(Z, 1, 0) + np.roll(Z, -1, 0) + np.roll(Z, 1, 1) + np.roll(Z, -1, 1) - 4 * Z
+            )
+
         uvv = U * V**2
         U, V = (
             U + 0.1 * (D * lap(U) - uvv + 0.04 * (1 - U)),
@@ -1459,8 +1469,10 @@ def polygon_area_perimeter(P):
 @sketch(lambda n: (normal(n, n), 5))
 def lanczos_like(x, m):
     n = len(x)
+
     def A(v):
         return 2 * v - np.concatenate((v[1:], [0.0])) - np.concatenate(([0.0], v[:-1]))
+
     V = np.zeros((m + 1, n))
     alpha = np.zeros(m)
     beta = np.zeros(m + 1)

@@ -504,6 +504,121 @@ def test_a_store_under_a_mask_changes_the_window_only():
     np.testing.assert_allclose(np.sum(ga * t) + np.sum(gx * s), slope, rtol=1e-6)
 
 
+CUTS = np.array([0, 2, 5, 5, 6, 9, 9, 11, 14, 15, 20, 22, 25])
+
+
+def cut_by_hand(ip, r):
+    lo, hi = ip[:-1], ip[1:]
+    return lo[r], hi[r]
+
+
+def cut_by_sums(ip, r):
+    ends = ip[0] + np.cumsum(ip[1:] - ip[:-1])
+    return ends[r] - (ip[1:] - ip[:-1])[r], ends[r]
+
+
+def cut_by_turn(ip, r):
+    lo, hi = np.minimum(ip * 2 + r, 20), np.maximum(ip[::-1] - r, 3)
+    return lo[r], hi[r + 1]
+
+
+def cut_twice(ip, r):
+    order = (ip * 7) % 12
+    first = order[1:]
+    return ip[first[r]], ip[order[r]] + 4
+
+
+@pytest.mark.parametrize("cut", [cut_by_hand, cut_by_sums, cut_by_turn, cut_twice])
+def test_the_ends_of_a_window_are_read_after_they_were_stored(cut):
+    n, m = 25, 12
+    places = np.arange(n)
+
+    def f(a, x, ip):
+        def turn(r, out):
+            lo, hi = cut(ip, r)
+            mask = np.logical_and(places >= lo, places < hi)
+            out[r] = np.sum(np.where(mask, a * x, 0.0)) + out[r - 1]
+            return out
+
+        return fori_loop(0, m, turn, np.zeros(m))
+
+    def by_hand(a, x, ip):
+        out = np.zeros(m)
+        for r in range(m):
+            lo, hi = cut(ip, r)
+            out[r] = np.sum(a[lo : max(lo, hi)] * x[lo : max(lo, hi)]) + out[r - 1]
+        return out
+
+    a, x = np.random.default_rng(11).normal(size=(2, n))
+    kernel, (got,) = native(f, a, x, CUTS)
+    np.testing.assert_allclose(got, by_hand(a, x, CUTS))
+    assert "call i64 @llvm.smin" in kernel.text
+    loss = lambda f: lambda a, x, ip: np.sum(np.sin(f(a, x, ip)))  # noqa: E731
+    for k in (0, 1):
+        slope = jit(grad(loss(f), k))(a, x, CUTS)
+        np.testing.assert_allclose(slope, grad(loss(by_hand), k)(a, x, CUTS), atol=1e-12)
+
+
+@pytest.mark.parametrize("cut", [cut_by_hand, cut_by_sums, cut_by_turn, cut_twice])
+def test_slices_as_written_between_ends_that_the_body_computes(cut):
+    def product(ip, d, x):
+        out = np.empty(len(ip) - 1)
+        for r in range(len(ip) - 1):
+            lo, hi = cut(ip, r)
+            out[r] = d[lo:hi] @ x[lo:hi]
+        return out
+
+    def stores(ip, d, x):
+        out = np.zeros(len(d))
+        for r in range(len(ip) - 1):
+            lo, hi = cut(ip, r)
+            out[lo:hi] = d[lo:hi] * x[lo:hi] + out[lo:hi] + r
+        return out
+
+    d, x = np.random.default_rng(12).random((2, 25))
+    for f in (product, stores):
+        np.testing.assert_allclose(jit(f)(CUTS, d, x), f(CUTS, d, x))
+        loss = lambda ip, d, x: np.sum(f(ip, d, x) ** 2)  # noqa: E731, B023
+        for k in (1, 2):
+            slope = jit(grad(loss, k))(CUTS, d, x)
+            np.testing.assert_allclose(slope, grad(loss, k)(CUTS, d, x), atol=1e-12)
+
+
+def test_a_window_that_is_handed_to_a_branch_and_a_loop():
+    n = 25
+    places = np.arange(n)
+
+    def f(a, ip, k):
+        lo, hi = ip[:-1][k], ip[1:][k + 2]
+        mask = np.logical_and(places >= lo, places < hi)
+        total = lambda a: np.sum(np.where(mask, a * a, 0.0))  # noqa: E731
+        first = cond(a[0] > 0, total, lambda a: -total(a * 2.0), a)
+        return fori_loop(0, 3, lambda i, s: s + total(a * i) * first, first)
+
+    a = np.random.default_rng(13).normal(size=n)
+    for k in range(10):
+        for sign in (1.0, -1.0):
+            _, (got,) = native(f, a * sign, CUTS, k)
+            np.testing.assert_allclose(got, f(a * sign, CUTS, k))
+
+
+def test_what_a_sum_over_a_window_reads_is_not_overwritten_before():
+    n = 40
+    places = np.arange(n)
+
+    def f(a, b, k):
+        early = np.sin(b) * 3.0
+        total = np.sum(np.where(places < k, a * early, 0.0))
+        return early, total, np.cos(b) + a
+
+    a, b = np.random.default_rng(14).normal(size=(2, n))
+    program = optimise(trace(f, a, b, 9))
+    kernel = lower(program, donate={2: 0})
+    assert kernel.donated == {2: 0}
+    for got, want in zip(run(kernel, a, b, 9), f(a, b, 9)):
+        np.testing.assert_allclose(got, want)
+
+
 def test_a_store_that_reads_its_row_elsewhere_is_not_done_place_by_place():
     def f(a):
         def row(i, a):

@@ -50,10 +50,21 @@ def test_kinds_of_jacobians(kind):
 
     a = np.array([[-2.0, 1.0, 0.0], [1.0, -2.0, 1.0], [0.0, 1.0, -2.0]])
     packed = np.array([[0.0, 1.0, 1.0], [-2.0, -2.0, -2.0], [1.0, 1.0, 0.0]])
-    jac = {"array": a, "list": a.tolist(), "sparse": csr_array(a), "callable": lambda t, y: csr_array(a), "band": packed}[kind]  # fmt: skip
+    jac = {
+        "array": a,
+        "list": a.tolist(),
+        "sparse": csr_array(a),
+        "callable": lambda t, y: csr_array(a),
+        "band": packed,
+    }[kind]
     band = {"lband": 1, "uband": 1} if kind == "band" else {}
     y0 = np.array([1.0, 2.0, 3.0])
-    f = lambda y0: solve_ivp(lambda t, y: a @ y, (0, 1), y0, "BDF", rtol=1e-9, atol=1e-9, jac=jac, **band).last  # noqa: E731  # fmt: skip
+
+    def f(y0):
+        return solve_ivp(
+            lambda t, y: a @ y, (0, 1), y0, "BDF", rtol=1e-9, atol=1e-9, jac=jac, **band
+        ).last
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.allclose(f(y0), scipy.linalg.expm(a) @ y0, rtol=1e-8)
@@ -63,16 +74,20 @@ def test_kinds_of_jacobians(kind):
 
 @pytest.mark.parametrize("method", ["rodas5p", "kvaerno5"])
 def test_sensitivities_with_a_given_jacobian(method):
-    "A Rosenbrock method differentiates through it; Newton's iteration needs it for the search only."
+    "A Rosenbrock method differentiates through it; Newton's iteration only searches with it."
 
     def last(p, **given):
-        rate = lambda t, y: -p * y * y  # noqa: E731
+        def rate(t, y):
+            return -p * y * y
+
         return solve_ivp(rate, (0, 2), [1.0], method, rtol=1e-9, atol=1e-11, **given).last[0]
 
     def guided(p):
         return last(p, jac=lambda t, y: np.reshape(-2 * p * y, (1, 1)))
 
-    rough = lambda p: last(p, jac=lambda t, y: np.array([[-2.5]]))  # noqa: E731
+    def rough(p):
+        return last(p, jac=lambda t, y: np.array([[-2.5]]))
+
     exact = -2 / (1 + 2 * 1.5) ** 2
     for f in (guided, rough) if method == "kvaerno5" else (guided,):
         for mode in (derivative, grad, lambda f: jit(grad(f)), lambda f: jit(derivative(f))):
@@ -94,17 +109,27 @@ def test_patterns_are_used():
     options = {"method": "Radau", "rtol": 1e-8, "atol": 1e-8}
     usual = solve_ivp(rate, (0, 1), y0, **options).last
     for given in ({"jac_sparsity": pattern}, {"lband": 1, "uband": 1}):
-        f = lambda y, g=given: solve_ivp(rate, (0, 1), y, **options, **g).last  # noqa: E731
+
+        def f(y, g=given):
+            return solve_ivp(rate, (0, 1), y, **options, **g).last
+
         assert np.allclose(f(y0), usual, rtol=1e-9) and np.allclose(jit(f)(y0), usual, rtol=1e-8)
     constant = (np.eye(n, k=1) + np.eye(n, k=-1) - 2 * np.eye(n)) * n
     for jac in (constant, scipy.sparse.csr_array(constant)):
-        f = lambda y, j=jac: solve_ivp(rate, (0, 1), y, jac=j, jac_sparsity=pattern, **options).last  # noqa: E731  # fmt: skip
+
+        def f(y, j=jac):
+            return solve_ivp(rate, (0, 1), y, jac=j, jac_sparsity=pattern, **options).last
+
         assert np.allclose(f(y0), usual, rtol=1e-9) and np.allclose(jit(f)(y0), usual, rtol=1e-8)
 
 
 def test_wrong_jacobians_are_named():
-    rate = lambda t, y: np.stack([y[1], -25.0 * y[0]])  # noqa: E731
-    wrong = lambda t, y: np.eye(2)  # noqa: E731
+    def rate(t, y):
+        return np.stack([y[1], -25.0 * y[0]])
+
+    def wrong(t, y):
+        return np.eye(2)
+
     with pytest.warns(RuntimeWarning, match="not that of the right-hand side"):
         solve_ivp(rate, (0, 1), [1.0, 0.0], "Radau", jac=wrong)
     with pytest.warns(UserWarning, match="no effect"):
@@ -127,7 +152,9 @@ def test_odeint_takes_a_jacobian():
     ]
     for given in calls:
         for method in ("auto", "rodas5p"):
-            y = odeint(lambda y, t: a @ y, [1.0, 0.0], t, method=method, rtol=1e-9, atol=1e-9, **given)  # fmt: skip
+            y = odeint(
+                lambda y, t: a @ y, [1.0, 0.0], t, method=method, rtol=1e-9, atol=1e-9, **given
+            )
             assert np.allclose(y, exact, atol=1e-7)
 
 
@@ -138,23 +165,41 @@ STIFF_METHODS = "rosenbrock23 rodas4 rodas5p sdirk4 kvaerno5 implicit_euler auto
 @pytest.mark.parametrize("compiled", [False, True])
 def test_states_between_stiff_steps(method, compiled):
     "What lies between the ends of a step is as good as the ends, however fast something decays."
-    rate = lambda t, y: -1e6 * (y - np.cos(t))  # noqa: E731
+
+    def rate(t, y):
+        return -1e6 * (y - np.cos(t))
+
     t = np.linspace(0.1, 3, 37)
-    near = {"implicit_euler": 2e-3, "sdirk4": 5e-4, "rosenbrock23": 1e-4, "kvaerno5": 2e-5, "rodas4": 2e-5}  # fmt: skip
+    near = {
+        "implicit_euler": 2e-3,
+        "sdirk4": 5e-4,
+        "rosenbrock23": 1e-4,
+        "kvaerno5": 2e-5,
+        "rodas4": 2e-5,
+    }
     options = {"max_step": 0.1, "rtol": 1e-6, "atol": 1e-6}
-    f = lambda y0: solve_ivp(rate, (0, 3), y0, method, t_eval=t, **options).y  # noqa: E731
+
+    def f(y0):
+        return solve_ivp(rate, (0, 3), y0, method, t_eval=t, **options).y
+
     y = (jit(f) if compiled else f)(np.array([0.5]))
     assert np.abs(y - np.cos(t)).max() < near.get(method, 3e-6)
 
 
 @pytest.mark.parametrize("method", STIFF_METHODS)
 def test_dense_output_of_stiff_methods(method):
-    rate = lambda t, y: np.stack([y[1], -y[0]])  # noqa: E731
+    def rate(t, y):
+        return np.stack([y[1], -y[0]])
+
     found = solve_ivp(rate, (0, 2), [1.0, 0.0], method, dense_output=True, rtol=1e-7, atol=1e-7)
     assert np.allclose(found.sol(found.t), found.y, rtol=1e-12, atol=1e-13)
     t = np.linspace(0, 2, 101)
     assert np.abs(found.sol(t)[0] - np.cos(t)).max() < (3e-3 if "euler" in method else 3e-5)
-    compiled = jit(lambda s: solve_ivp(rate, (0, 2), [1.0, 0.0], method, dense_output=True, rtol=1e-7, atol=1e-7).sol(s))  # fmt: skip
+    compiled = jit(
+        lambda s: solve_ivp(
+            rate, (0, 2), [1.0, 0.0], method, dense_output=True, rtol=1e-7, atol=1e-7
+        ).sol(s)
+    )
     assert np.allclose(compiled(0.77), found.sol(0.77), rtol=1e-8)
 
 
@@ -165,7 +210,9 @@ def test_names_in_any_case(name):
 
 @pytest.mark.parametrize("terminal", ["yes", -1, 1.5, [1]])
 def test_terminal_is_a_number_of_times(terminal):
-    event = lambda t, y: y[0] - 0.5  # noqa: E731
+    def event(t, y):
+        return y[0] - 0.5
+
     event.terminal = terminal
     with pytest.raises(LitadError, match="terminal"):
         solve_ivp(lambda t, y: -y, (0, 1), [1.0], events=event)
@@ -174,7 +221,19 @@ def test_terminal_is_a_number_of_times(terminal):
 def test_stiffness_is_named_by_every_explicit_method():
     for method in ("euler", "rk4", "dopri5", "tsit5", "verner7", "taylor"):
         for wrap in (lambda f: f, jit):
-            f = wrap(lambda k, m=method: solve_ivp(lambda t, y: -k * (y - np.cos(t)), (0, 2), [1.0], m, rtol=1e-4, atol=1e-4, max_steps=20_000).last)  # noqa: E731  # fmt: skip
+            f = wrap(
+                lambda k, m=method: (
+                    solve_ivp(
+                        lambda t, y: -k * (y - np.cos(t)),
+                        (0, 2),
+                        [1.0],
+                        m,
+                        rtol=1e-4,
+                        atol=1e-4,
+                        max_steps=20_000,
+                    ).last
+                )
+            )
             with pytest.warns(RuntimeWarning, match=f"explicit method '{method}'"):
                 f(2000.0)
             with warnings.catch_warnings():

@@ -76,10 +76,22 @@ def mixed(terminal):
 @pytest.mark.parametrize("events", [(up, down, both), (up, mixed(True)), (mixed(4), both)])
 def test_events_in_a_program(tolerance, events):
     def solve(p):
-        return solve_ivp(pendulum, (0, 12), [1.0, 0.5], "taylor", events=events, args=(p,), rtol=tolerance, atol=tolerance)  # fmt: skip
+        return solve_ivp(
+            pendulum,
+            (0, 12),
+            [1.0, 0.5],
+            "taylor",
+            events=events,
+            args=(p,),
+            rtol=tolerance,
+            atol=tolerance,
+        )
 
     plain = solve(2.0)
-    part = lambda s: (s.t_events, s.y_events, s.status, s.last, s.accepted)  # noqa: E731
+
+    def part(s):
+        return (s.t_events, s.y_events, s.status, s.last, s.accepted)
+
     t_events, y_events, status, last, accepted = jit(lambda p: part(solve(p)))(2.0)
     assert status == plain.status and accepted == plain.accepted
     assert np.allclose(last, plain.last, rtol=1e-9)
@@ -90,13 +102,17 @@ def test_events_in_a_program(tolerance, events):
 
 
 def third(p):
-    found = solve_ivp(pendulum, (0, 12), [1.0, 0.5], "taylor", events=mixed(3), args=(p,), rtol=1e-12, atol=1e-12)  # fmt: skip
+    found = solve_ivp(
+        pendulum, (0, 12), [1.0, 0.5], "taylor", events=mixed(3), args=(p,), rtol=1e-12, atol=1e-12
+    )
     return found.t_events[0][2]
 
 
 def test_times_of_events_differentiate():
     quotient = (third(2 + 1e-5) - third(2 - 1e-5)) / 2e-5
-    firsts = [f(2.0) for f in (derivative(third), grad(third), jit(derivative(third)), jit(grad(third)))]  # fmt: skip
+    firsts = [
+        f(2.0) for f in (derivative(third), grad(third), jit(derivative(third)), jit(grad(third)))
+    ]
     assert np.allclose(firsts, quotient, rtol=1e-8) and np.ptp(firsts) < 1e-12
     twice = derivative(derivative(third))
     assert abs(jit(twice)(2.0) - twice(2.0)) < 1e-10
@@ -104,7 +120,20 @@ def test_times_of_events_differentiate():
 
 def test_nothing_comes_after_a_terminal_event():
     times = np.linspace(0, 12, 13)
-    f = lambda p, t: solve_ivp(pendulum, (0, 12), [1.0, 0.5], "taylor", t, events=mixed(2), args=(p,), rtol=1e-9, atol=1e-9)  # noqa: E731  # fmt: skip
+
+    def f(p, t):
+        return solve_ivp(
+            pendulum,
+            (0, 12),
+            [1.0, 0.5],
+            "taylor",
+            t,
+            events=mixed(2),
+            args=(p,),
+            rtol=1e-9,
+            atol=1e-9,
+        )
+
     plain, y = f(2.0, times).y, jit(lambda p: f(p, times).y)(2.0)
     n = plain.shape[1]
     assert np.allclose(y[:, :n], plain, rtol=1e-9) and np.isnan(y[:, n:]).all()
@@ -119,13 +148,22 @@ def test_events_of_a_large_state_in_containers():
         return s["x"][3]
 
     start = {"x": np.linspace(-1, 1, 50), "v": np.ones(50)}
-    f = lambda p: solve_ivp(ring, (0, 3), start, "taylor", events=passes, args=(p,)).t_events[0]  # noqa: E731
+
+    def f(p):
+        return solve_ivp(ring, (0, 3), start, "taylor", events=passes, args=(p,)).t_events[0]
+
     plain, times = f(2.0), jit(f)(2.0)
-    assert np.allclose(times[: len(plain)], plain, rtol=1e-12) and np.isnan(times[len(plain) :]).all()
+    assert (
+        np.allclose(times[: len(plain)], plain, rtol=1e-12) and np.isnan(times[len(plain) :]).all()
+    )
 
 
 def test_more_events_than_room():
-    f = lambda p: solve_ivp(pendulum, (0, 12), [1.0, 0.5], "taylor", events=both, args=(p,), max_events=3)  # noqa: E731  # fmt: skip
+    def f(p):
+        return solve_ivp(
+            pendulum, (0, 12), [1.0, 0.5], "taylor", events=both, args=(p,), max_events=3
+        )
+
     status, times = jit(lambda p: (lambda s: (s.status, s.t_events[0]))(f(p)))(2.0)
     assert status == -5 and times.shape == (3,)
     assert np.allclose(times, f(2.0).t_events[0][:3], rtol=1e-9)
@@ -134,13 +172,19 @@ def test_more_events_than_room():
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("end", [9.0, -9.0, np.inf])
 def test_precision_and_direction_of_time(dtype, end):
-    swing = lambda t, u: np.stack([u[1], -u[0]])  # noqa: E731
+    def swing(t, u):
+        return np.stack([u[1], -u[0]])
 
     def reached(t, u):
         return u[0] - 0.2
 
     reached.terminal = 2
-    f = lambda u: solve_ivp(swing, (0.0, end), u, "taylor", events=reached, rtol=2e-5, atol=1e-5).t_events[0]  # noqa: E731  # fmt: skip
+
+    def f(u):
+        return solve_ivp(
+            swing, (0.0, end), u, "taylor", events=reached, rtol=2e-5, atol=1e-5
+        ).t_events[0]
+
     first = np.arcsin(0.2)
     known = [first, np.pi - first] if end > 0 else [-np.pi - first, -2 * np.pi + first]
     start = np.array([0.0, 1.0], dtype)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from laws import check_first, check_second
@@ -107,3 +110,13 @@ def test_arguments_in_scipys_order():
     assert report.converged and np.isclose(root, np.sqrt(2))
     slope = derivative(lambda a: toms748(f, 0, 3, (a,), 1))(2.0)
     assert np.isclose(slope, 0.5 / np.sqrt(2))
+
+
+def test_parameters_of_very_different_size_keep_their_digits():
+    path = Path(__file__).parent / "data" / "nist_strd_more.json"
+    problem = json.loads(path.read_text())["datasets"]["Roszman1"]
+    x, y = np.array(problem["x"]), np.array(problem["y"])
+    residual = lambda p: p[0] - p[1] * x - np.arctan(p[2] / (x - p[3])) / np.pi - y  # noqa: E731
+    for start in ("start1", "start2"):
+        found = least_squares(residual, problem[start])
+        assert np.allclose(np.asarray(found.x), problem["certified"], rtol=1e-9, atol=0)

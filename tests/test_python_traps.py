@@ -1,15 +1,22 @@
 """What silently breaks elsewhere, and what cannot be compiled: refusals that name the line."""
 
+import datetime
 import importlib
 import linecache
 import os
+import random
 import re
+import secrets
 import sys
+import time
+import types
+import uuid
 
 import numpy as np
 import pytest
 
-from litad import LitadError, explain, grad, jit, jvp, value_and_grad
+from litad import LitadError, compile_aot, explain, fori_loop, grad, jit, jvp, value_and_grad
+from litad.program import trace
 
 
 def slope(f, *args, h=1e-6):
@@ -809,3 +816,211 @@ def test_a_class_attribute_set_in_a_traced_loop():
     refused(
         f, LONG, met=r"attribute is set.*\.total", line=r"self\.total", instead="a name of its own"
     )
+
+
+# What a program would do once.
+
+
+def unseeded(x):
+    return np.sum(x * np.random.default_rng().normal(size=3))
+
+
+def unseeded_python(x):
+    return x[0] * random.Random().random()
+
+
+def unseeded_state(x):
+    return x[0] * np.random.RandomState(None).rand()
+
+
+def system_random(x):
+    return x[0] * random.SystemRandom().random()
+
+
+def at_this_time(x):
+    return x[0] * time.perf_counter_ns()
+
+
+def today(x):
+    return x[0] * datetime.datetime.now().timestamp()
+
+
+def random_bytes(x):
+    return x[0] * int.from_bytes(os.urandom(6), "big")
+
+
+def a_name(x):
+    return x[0] * (uuid.uuid4().int % 1000003)
+
+
+def a_secret(x):
+    return x[0] * secrets.randbelow(1 << 40)
+
+
+def in_a_helper_and_a_loop(x):
+    s = 0.0
+    for v in x:
+        if v > 0:
+            s += v
+    return s * random_bytes(x)
+
+
+MOVING = [
+    unseeded, unseeded_python, unseeded_state, system_random, at_this_time, today, random_bytes,
+    a_name, a_secret, in_a_helper_and_a_loop,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", MOVING)
+def test_clocks_and_unseeded_generators_run_in_python(f):
+    x = np.ones(3)
+    for way in (jit(f), jit(lambda x: f(x)), jit(lambda x: grad(f)(x)[0])):
+        assert len({float(way(x)) for _ in range(4)}) > 1
+    ((_, why),) = explain(f, x).fallback
+    assert re.search(r"something else in each call.*test_python_traps\.py:\d+.*argument", why), why
+
+
+def test_a_generator_with_a_seed_stays_compiled():
+    def f(x, seed):
+        draw = np.random.default_rng(3).normal(size=3) + random.Random(1).random()
+        return np.sum(x * draw) + np.random.RandomState(seed).rand()
+
+    x = np.ones(3)
+    assert np.isclose(jit(f)(x, 5), f(x, 5)) and np.isclose(jit(f)(x, 6), f(x, 6))
+    assert not explain(lambda x: f(x, 5), x).fallback
+
+
+def test_compile_aot_refuses_a_clock():
+    with pytest.raises(LitadError, match="perf_counter_ns at .*argument"):
+        compile_aot(at_this_time, np.ones(3))
+
+
+# State outside of the function.
+
+calls = 0
+config = types.ModuleType("config")
+
+
+def test_what_is_counted_is_counted_in_every_call():
+    global calls
+
+    def direct(x):
+        global calls
+        calls += 1
+        return x * 2
+
+    def helper(x):
+        return sum([direct(v) for v in x])
+
+    def by_name(x):
+        globals()["calls"] = globals()["calls"] + 1
+        return x * 2
+
+    def of_a_module(x):
+        config.calls += 1
+        return x * 2
+
+    def summed(x):
+        global calls
+        for v in x:
+            if v > 0:
+                calls += 1
+        return calls * np.sum(x)
+
+    x = np.array([1.0, -1.0, 2.0])
+    for f, args, each in ((direct, 1.0, 1), (helper, x, 3), (by_name, 1.0, 1), (summed, x, 2)):
+        calls, g = 0, jit(f)
+        for k in range(1, 5):
+            g(args)
+            assert calls == each * k and type(calls) is int
+    config.calls, g = 0, jit(of_a_module)
+    for k in range(1, 5):
+        assert g(3.0) == 6.0 and config.calls == k
+    ((_, why),) = explain(of_a_module, 3.0).fallback
+    assert "config.calls" in why and re.search(r"py:\d+", why)
+    assert config.calls == 4
+    for way in (grad(direct), jit(grad(direct)), jit(value_and_grad(direct))):
+        calls = 0
+        for k in range(1, 4):
+            way(1.0)
+            assert calls == k
+
+
+def test_a_buffer_from_outside_of_a_body():
+    def f(x):
+        y = np.zeros(6)
+
+        def body(i, c):
+            y[i + 1] = y[i] * 2 + c
+            return c + y[i + 1]
+
+        return fori_loop(0, 3, body, x[0])
+
+    x = np.linspace(0.1, 1.0, 6)
+    assert np.isclose(jit(f)(x), f(x)) and np.allclose(jit(grad(f))(x), slope(f, x))
+    with pytest.raises(LitadError, match="outside(?s:.*)carry the array"):
+        trace(f, x)
+
+
+FILLS = """import numpy as np
+def f(x):
+    y = np.zeros(len(x))
+    for i in range(len(x)):
+        y[i] = 2 * x[i]
+    return y.sum()
+def g(x):
+    return np.sum(x * 2)
+"""
+
+
+def test_the_code_that_runs_wins_over_an_edited_file(tmp_path, monkeypatch):
+    path = tmp_path / "edited_fills.py"
+    path.write_text(FILLS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("edited_fills")
+    for k, text in enumerate((FILLS.replace("2", "3"), "\n\n" + FILLS, "def f(:\n", "")):
+        path.write_text(text)
+        os.utime(path, (2e9 + k, 2e9 + k))
+        for f in (module.f, module.g):
+            assert np.isclose(jit(f)(SHORT), 2 * np.sum(SHORT))
+        assert np.allclose(grad(module.g)(SHORT), 2) and np.allclose(jit(grad(module.g))(SHORT), 2)
+        for way in (grad(module.f), jit(grad(module.f))):
+            with pytest.raises(LitadError, match=r"edited_fills\.py:5(?s:.*)unread:.*source") as e:
+                way(SHORT)
+            assert "import its module again" in str(e.value) or "write it in a file" in str(e.value)
+    del sys.modules["edited_fills"]
+
+
+def test_exec_made_functions_say_so_eagerly():
+    space = {}
+    exec("# a text\n" + FILLS, space)
+    assert np.isclose(jit(space["f"])(SHORT), 2 * np.sum(SHORT))
+    with pytest.raises(
+        LitadError, match="line 6(?s:.*)source is not to be had; write it in a file"
+    ):
+        grad(space["f"])(SHORT)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_promises_are_refused_with_what_to_write():
+    async def later(x):
+        return x * 2
+
+    def yields(x):
+        yield x * 2
+
+    for way in (grad, value_and_grad, lambda f: jit(grad(f))):
+        with pytest.raises(LitadError, match="coroutine(?s:.*)def instead of async def"):
+            way(later)(1.0)
+        with pytest.raises(LitadError, match="generator(?s:.*)a list or an array instead of yield"):
+            way(yields)(1.0)
+    assert list(jit(yields)(1.0)) == [2.0]
+
+
+def test_recursion_without_any_end():
+    def f(x):
+        return f(x * 0.5) + 1
+
+    for way in (f, jit(f), grad(f)):
+        with pytest.raises(RecursionError):
+            way(1.0)
