@@ -87,7 +87,7 @@ def test_names_in_prose_lead_to_their_definitions():
 
 
 def test_numbers_of_chapters_are_not_in_addresses():
-    assert chapters.page_name(NOTEBOOKS / "020a_player.ipynb").as_posix() == "player.ipynb"
+    assert chapters.page_name(NOTEBOOKS / "021_player.ipynb").as_posix() == "player.ipynb"
     assert chapters.NUMBER.sub("", "../003_ops.ipynb") == "../ops.ipynb"
 
 
