@@ -46,7 +46,7 @@ def in_place_of(*functions: Any) -> Callable:
 
 # %% ../nbs/054_calling.ipynb #4911a17c
 @for_source
-def call(f: Any, *args: Any, **kwargs: Any) -> Any:
+def call(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     "f(*args, **kwargs)."
     try:
         known = SUBSTITUTES.get(f)
@@ -85,7 +85,7 @@ def ask_for_numbers(args: tuple, kwargs: dict) -> None:
 
 # %% ../nbs/054_calling.ipynb #0423c316
 @for_source
-def call_making(f: Any, *args: Any, **kwargs: Any) -> Any:
+def call_making(f: Any, /, *args: Any, **kwargs: Any) -> Any:
     "f(*args, **kwargs) in a function that stores into arrays: a fresh array is a buffer."
     y = call(f, *args, **kwargs)
     return fresh(y) if type(y) in (np.ndarray, Tracer) and y.ndim and _makes(f) else y

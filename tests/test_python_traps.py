@@ -1024,3 +1024,18 @@ def test_recursion_without_any_end():
     for way in (f, jit(f), grad(f)):
         with pytest.raises(RecursionError):
             way(1.0)
+
+
+def _scaled(x, f=2.0, self=1.0):
+    return x * f * self
+
+
+def test_a_keyword_may_have_any_name():
+    def g(x):
+        y = np.zeros(2)
+        y[0] = _scaled(x, f=3.0, self=0.5)
+        y[1] = _scaled(x, f=x)
+        return y.sum()
+
+    assert grad(g)(2.0) == 1.5 + 4.0
+    assert jit(grad(g))(2.0) == 1.5 + 4.0
