@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -90,11 +90,14 @@ def drive(browser: Browser, address: str, name: str) -> dict:
     cells = [cell for cell in json.loads(browser.run(CELLS)) if cell["type"] == "code"]
     failed = [x for c in cells for x in c["outputs"] if isinstance(x, str)]
     meant = [x for c in cells if "raises-exception" in c["tags"] for x in c["outputs"]]
+    charts = sum("application/vnd.vegalite.v5+json" in x for c in cells for x in c["outputs"])
+    with suppress(TimeoutError):  # they are drawn when their cells are done
+        browser.wait(f"{DRAWN}.length >= {charts}", 20)
     return {
         "cells": len(cells),
         "not run": [c["source"] for c in cells if c["source"].strip() and not c["count"]],
         "failed": [x for x in failed if x not in meant],
-        "charts": sum("application/vnd.vegalite.v5+json" in x for c in cells for x in c["outputs"]),
+        "charts": charts,
         "drawn": browser.run(f"{DRAWN}.length"),
         "elsewhere": [x for x in browser.requests if x.startswith("http") and address not in x],
         "seconds": time.perf_counter() - start,

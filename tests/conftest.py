@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from functools import cache
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import notebook
@@ -10,11 +11,12 @@ import pytest
 import where
 from nbformat import NotebookNode
 
+RUNS: dict[Path, Future] = {}  # of the notebooks, which have begun or wait for their turn
+POOL = pytest.StashKey[ThreadPoolExecutor]()
 SECONDS: dict[str, float] = {}  # how long each notebook took
 TIMES = notebook.ROOT / "build" / "notebooks.json"
 
 
-@cache
 def _executed(path: Path) -> NotebookNode | notebook.CellFailed:
     start = time.perf_counter()
     try:
@@ -27,16 +29,27 @@ def _executed(path: Path) -> NotebookNode | notebook.CellFailed:
 
 
 @pytest.fixture
-def executed():
-    """Execute a notebook in a fresh kernel, once for all the tests that look at it."""
+def executed(request):
+    """Execute a notebook in a fresh kernel, once for all the tests that look at it, two at a time."""
+    if not RUNS:
+        asked = [item for item in request.session.items if "executed" in item.fixturenames]
+        pool = request.config.stash[POOL] = ThreadPoolExecutor(min(2, os.cpu_count() or 1))
+        for path in dict.fromkeys([item.callspec.params["path"] for item in asked]):
+            RUNS[path] = pool.submit(_executed, path)
 
     def run(path: Path) -> NotebookNode:
-        result = _executed(path)
+        result = RUNS[path].result()
         if isinstance(result, notebook.CellFailed):
             raise result
         return result
 
     return run
+
+
+def pytest_sessionfinish(session):
+    """What has not begun when the tests end early need not run."""
+    if POOL in session.config.stash:
+        session.config.stash[POOL].shutdown(cancel_futures=True)
 
 
 @pytest.hookimpl(wrapper=True)
