@@ -30,7 +30,7 @@ def _executed(path: Path) -> NotebookNode | notebook.CellFailed:
 
 @pytest.fixture
 def executed(request):
-    """Execute a notebook in a fresh kernel, once for all the tests that look at it, two at a time."""
+    """Execute a notebook in a fresh kernel, once for all tests that look at it, two at a time."""
     if not RUNS:
         asked = [item for item in request.session.items if "executed" in item.fixturenames]
         pool = request.config.stash[POOL] = ThreadPoolExecutor(min(2, os.cpu_count() or 1))
